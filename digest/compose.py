@@ -1,0 +1,214 @@
+"""Candidates, topics and what was sent already, to one digest for each reader.
+
+A paper's worth to a reader is its rank in the edition plus how tellingly a topic met it; each paper stands in its best
+section only, and only once in a reader's life. All readers are ranked together, in arrays.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subscriptions.matching import TITLE, Matches
+
+#: What one step of `matching`'s tiers is worth beside the rank, which runs from 1 (first) down to 0.
+TIER = 0.5
+TIERS = TITLE + 1
+#: Papers of the trending section beside a reader's topics, and how far down the edition they are looked for.
+TRENDING = 5
+TRENDING_DEPTH = 200
+#: A topic without a limit of its own.
+NO_CAP = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Who is to get a letter, R readers with T topics; readers are numbered 0 to R-1.
+
+    most: int32 (R), papers a letter may have. trending: bool (R). kind: int8 (R), row of `Candidates.visible`.
+    reader: int32 (T) ascending, whose topic it is. query: int32 (T), row of the matches. cap: int32 (T), papers of
+    this topic. Topics of one reader stand in the reader's own order.
+    """
+
+    most: NDArray[np.int32]
+    trending: NDArray[np.bool_]
+    kind: NDArray[np.int8]
+    reader: NDArray[np.int32]
+    query: NDArray[np.int32]
+    cap: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """P papers in the order of the edition, best first.
+
+    visible: bool (K, P): which papers a kind of reader wants at all (cross-lists, replacements).
+    """
+
+    visible: NDArray[np.bool_]
+
+    @property
+    def count(self) -> int:
+        return int(self.visible.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen papers of all readers, ordered by reader, section and worth. Topic -1 is the trending section.
+
+    reader, topic, paper: int64 (chosen).
+    """
+
+    reader: NDArray[np.int64]
+    topic: NDArray[np.int64]
+    paper: NDArray[np.int64]
+
+
+def choose(readers: Readers, candidates: Candidates, matches: Matches, sent: NDArray[np.int64]) -> Choice:
+    """Choose each reader's papers. `sent`: int64, sorted, reader × P + paper for each that reader has had before."""
+    count, papers, topics = len(readers.most), candidates.count, len(readers.query)
+    reader, topic, paper, tier = _wanted(readers, candidates, matches, sent)
+    # Rows are sorted as whole numbers that carry their columns: three times as fast as sorting by several keys.
+    by_paper = _Key(count, papers, TIERS, topics)
+    reader, paper, step, topic = by_paper.sorted(reader, paper, TITLE - tier, topic)
+    best = _first_of(reader, paper)
+    # Worth falls with the rank and rises with the tier: TIER of all ranks for each step.
+    rank = paper[best] + (step[best] * int(papers * TIER)).astype(np.int64)
+    reader, topic, paper = reader[best], topic[best], paper[best]
+    steps = papers + TITLE * int(papers * TIER) + 1
+    if (readers.cap < readers.most[readers.reader]).any():
+        topic, rank, paper = _Key(topics, steps, papers).sorted(topic, rank, paper)
+        keep = _number_in(topic) < readers.cap[topic]
+        topic, rank, paper = topic[keep], rank[keep], paper[keep]
+        reader = readers.reader[topic].astype(np.int64)
+    reader, rank, paper, topic = _Key(count, steps, papers, topics).sorted(reader, rank, paper, topic)
+    keep = _number_in(reader) < readers.most[reader]
+    reader, rank, paper, topic = reader[keep], rank[keep], paper[keep], topic[keep]
+    more_reader, more_paper = _trending(readers, candidates, sent, reader, paper)
+    reader, section, rank, paper = _Key(count, topics + 1, steps, papers).sorted(
+        np.concatenate([reader, more_reader]),
+        np.concatenate([topic, np.full(len(more_reader), topics)]),
+        np.concatenate([rank, more_paper]),
+        np.concatenate([paper, more_paper]),
+    )
+    return Choice(reader, np.where(section == topics, -1, section), paper)
+
+
+_Rows = NDArray[np.int64]
+
+
+class _Key:
+    """Columns of bounded whole numbers as one int64, the first column weighing most."""
+
+    def __init__(self, *sizes: int) -> None:
+        self.sizes = [max(1, size) for size in sizes]
+        if math.prod(self.sizes) >= 2**63:
+            raise ValueError(f"Too many readers, topics and papers at once: {self.sizes}. Compose in smaller blocks.")
+
+    def sorted(self, *columns: NDArray[np.integer]) -> list[_Rows]:
+        key = np.zeros(len(columns[0]), np.int64)
+        for size, column in zip(self.sizes, columns, strict=True):
+            key *= size
+            key += column
+        key.sort()
+        found: list[_Rows] = []
+        for size in reversed(self.sizes):
+            column = key % size
+            key = key // size
+            found.append(column)
+        return found[::-1]
+
+
+def _wanted(
+    readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows
+) -> tuple[_Rows, _Rows, _Rows, _Rows]:
+    """Every (reader, topic, paper, tier) that matches, is visible and was not sent."""
+    first = matches.starts[readers.query]
+    counts = matches.starts[readers.query + 1] - first
+    topic = np.repeat(np.arange(len(readers.query)), counts)
+    pair = np.arange(len(topic)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    paper, tier, reader = matches.papers[pair], matches.tier[pair], readers.reader[topic]
+    keep = np.ones(len(topic), np.bool_)
+    if not candidates.visible.all():
+        keep &= candidates.visible[readers.kind[reader], paper]
+    if len(sent):
+        key = reader.astype(np.int64) * candidates.count + paper
+        keep &= sent[np.minimum(np.searchsorted(sent, key), len(sent) - 1)] != key
+    return tuple(column[keep].astype(np.int64) for column in (reader, topic, paper, tier))  # type: ignore[return-value]
+
+
+def _first_of(*columns: _Rows) -> NDArray[np.bool_]:
+    """Whether a row of sorted rows differs from the one before it."""
+    first = np.zeros(len(columns[0]), np.bool_)
+    first[:1] = True
+    for column in columns:
+        first[1:] |= column[1:] != column[:-1]
+    return first
+
+
+def _number_in(group: _Rows) -> _Rows:
+    """The number of each row within its group, from 0; rows are sorted by group."""
+    starts = np.flatnonzero(_first_of(group))
+    return np.arange(len(group)) - np.repeat(starts, np.diff(starts, append=len(group)))
+
+
+def _trending(
+    readers: Readers, candidates: Candidates, sent: _Rows, reader: _Rows, paper: _Rows
+) -> tuple[_Rows, _Rows]:
+    """The first papers of the edition that a reader has not had and does not get by a topic."""
+    count, depth = len(readers.most), min(TRENDING_DEPTH, candidates.count)
+    chosen = np.bincount(reader, minlength=count)
+    has_topics = np.bincount(readers.reader, minlength=count) > 0
+    room = np.minimum(readers.most - chosen, np.where(has_topics, TRENDING, readers.most)) * readers.trending
+    free = candidates.visible[readers.kind, :depth]
+    near = paper < depth
+    free[reader[near], paper[near]] = False
+    if len(sent):
+        had_reader, had_paper = np.divmod(sent, candidates.count)
+        near = had_paper < depth
+        free[had_reader[near], had_paper[near]] = False
+    free &= np.cumsum(free, axis=1, dtype=np.int32) <= room[:, None]
+    more_reader, more_paper = np.nonzero(free)
+    return more_reader.astype(np.int64), more_paper.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Papers under one topic: its label and query as they were when the digest was composed. No label: trending."""
+
+    label: str
+    query: str
+    papers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What one subscriber reads on one day."""
+
+    sections: tuple[Section, ...]
+
+    @property
+    def papers(self) -> tuple[int, ...]:
+        return tuple(paper for section in self.sections for paper in section.papers)
+
+
+def digests(
+    choice: Choice, count: int, *, labels: Sequence[str], queries: Sequence[str], papers: Sequence[int]
+) -> list[Digest]:
+    """One digest for each of `count` readers, empty where nothing was chosen.
+
+    `labels` and `queries` are those of the topics, `papers` the papers' primary keys, in the order of the arrays.
+    """
+    sections: list[list[Section]] = [[] for _ in range(count)]
+    if len(choice.reader):
+        changed = (choice.reader[1:] != choice.reader[:-1]) | (choice.topic[1:] != choice.topic[:-1])
+        starts = [0, *(np.flatnonzero(changed) + 1).tolist()]
+        chosen = choice.paper.tolist()
+        for start, end in zip(starts, [*starts[1:], len(chosen)], strict=True):
+            topic = int(choice.topic[start])
+            label, query = (labels[topic], queries[topic]) if topic >= 0 else ("", "")
+            keys = tuple(papers[paper] for paper in chosen[start:end])
+            sections[int(choice.reader[start])].append(Section(label, query, keys))
+    return [Digest(tuple(parts)) for parts in sections]

@@ -1,0 +1,290 @@
+"""Every setting, read from the environment here and nowhere else; the README's table lists them all.
+
+`.env` in the project's folder is read if present, the environment wins over it, and `NAME_FILE` names a file that
+holds the value of a secret. A wrong or dangerous combination ends the start with one line.
+"""
+
+import secrets
+import sys
+from datetime import date, time
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from celery.schedules import crontab
+from environs import EnvError, FileAwareEnv
+
+from digest.config import mailing
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+def refuse(reason: str) -> NoReturn:
+    raise SystemExit(f"paperboy: {reason}")
+
+
+env = FileAwareEnv()
+env.read_env(env.str("DIGEST_ENV_FILE", str(BASE_DIR / ".env")), recurse=False)
+
+
+def read(kind: str, name: str, default: Any) -> Any:
+    try:
+        return getattr(env, kind)(name, default)
+    except (EnvError, ValueError) as error:
+        refuse(f"{name} cannot be read: {error}")
+
+
+# Where things are ---------------------------------------------------------------------------------------------------
+
+PORT: int = read("int", "PORT", 8000)
+DIGEST_BASE_URL: str = read("str", "DIGEST_BASE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+DATABASE_URL: str = read("str", "DATABASE_URL", "")
+REDIS_URL: str = read("str", "REDIS_URL", "")
+EMAIL_URL: str = read("str", "EMAIL_URL", "outbox:")
+SECRET_KEY: str = read("str", "SECRET_KEY", "")
+DIGEST_DATA_DIR = Path(read("str", "DIGEST_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+
+#: On by itself only while everything is embedded, so that nobody runs a public site with it by forgetting it.
+DEBUG: bool = read("bool", "DEBUG", not (SECRET_KEY or DATABASE_URL or REDIS_URL or EMAIL_URL != "outbox:"))
+
+
+def generated_secret() -> str:
+    """A key of this copy's own, so that links in letters work after a restart. DEBUG only."""
+    file = DIGEST_DATA_DIR / "secret-key"
+    if not file.exists():
+        DIGEST_DATA_DIR.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(48))
+    return file.read_text().strip()
+
+
+if not SECRET_KEY:
+    if not DEBUG:
+        refuse(
+            "SECRET_KEY is not set and DEBUG is off. Set SECRET_KEY (or SECRET_KEY_FILE) to 50 or more random "
+            "characters, or DEBUG=1 for a trial on your own machine."
+        )
+    SECRET_KEY = generated_secret()
+#: Older keys that links in letters already sent were signed with.
+SECRET_KEY_FALLBACKS: list[str] = read("list", "SECRET_KEY_FALLBACKS", [])
+
+base = urlsplit(DIGEST_BASE_URL)
+if base.scheme not in {"http", "https"} or not base.hostname:
+    refuse(f"DIGEST_BASE_URL must be like https://papers.example.org, not {DIGEST_BASE_URL!r}.")
+#: The domain of Message-ID, List-Id and of the default sender.
+DIGEST_DOMAIN: str = read("str", "DIGEST_DOMAIN", base.hostname)
+
+# Papers -------------------------------------------------------------------------------------------------------------
+
+DIGEST_HF_ENDPOINT: str = read("str", "DIGEST_HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+DIGEST_ARXIV_FEED_URL: str = read("str", "DIGEST_ARXIV_FEED_URL", "https://rss.arxiv.org").rstrip("/")
+DIGEST_ARXIV_QUERY_URL: str = read("str", "DIGEST_ARXIV_QUERY_URL", "https://export.arxiv.org/api/query")
+DIGEST_ARXIV_CATEGORIES: list[str] = [
+    name.strip() for name in read("list", "DIGEST_ARXIV_CATEGORIES", ["cs.AI", "cs.CL", "cs.CV", "cs.LG", "cs.RO"])
+]
+#: Days without an announcement besides weekends; empty means the list shipped with this version.
+DIGEST_ARXIV_HOLIDAYS: list[date] = read("list", "DIGEST_ARXIV_HOLIDAYS", [])
+DIGEST_CONTACT: str = read("str", "DIGEST_CONTACT", "")
+#: Days on which a listed paper may enter an edition, and for which its votes are read again.
+DIGEST_EDITION_DAYS: int = read("int", "DIGEST_EDITION_DAYS", 3)
+DIGEST_REFRESH_DAYS: int = read("int", "DIGEST_REFRESH_DAYS", 7)
+DIGEST_TIME_ZONE: str = read("str", "DIGEST_TIME_ZONE", "UTC")
+DIGEST_PUBLISH_AT: time = read("time", "DIGEST_PUBLISH_AT", time(6, 0))
+#: Hours that publishing by the clock waits for a source that is late.
+DIGEST_PUBLISH_GRACE_HOURS: int = read("int", "DIGEST_PUBLISH_GRACE_HOURS", 2)
+DIGEST_TODAY: date | None = read("date", "DIGEST_TODAY", None)
+
+try:
+    ZoneInfo(DIGEST_TIME_ZONE)
+except (KeyError, ValueError, OSError):
+    refuse(f"DIGEST_TIME_ZONE must name a zone such as Europe/Paris, not {DIGEST_TIME_ZONE!r}.")
+try:
+    DIGEST_ARXIV_HOLIDAYS = [date.fromisoformat(str(day)) for day in DIGEST_ARXIV_HOLIDAYS]
+except ValueError as error:
+    refuse(f"DIGEST_ARXIV_HOLIDAYS takes days like 2026-11-26, with commas between: {error}.")
+if DIGEST_TODAY and not DEBUG:
+    refuse("DIGEST_TODAY is for replays and demonstrations: unset it, or set DEBUG=1.")
+if not 1 <= DIGEST_EDITION_DAYS <= DIGEST_REFRESH_DAYS <= 30:
+    refuse("DIGEST_EDITION_DAYS must be at least 1 and at most DIGEST_REFRESH_DAYS, which is at most 30.")
+
+# Letters ------------------------------------------------------------------------------------------------------------
+
+DIGEST_NAME: str = read("str", "DIGEST_NAME", "Paperboy")
+DIGEST_FROM: str = read("str", "DIGEST_FROM", f"{DIGEST_NAME} <digest@{DIGEST_DOMAIN}>")
+#: Gmail's sender id: 5 to 15 characters, the same for ever.
+DIGEST_FEEDBACK_SENDER: str = read("str", "DIGEST_FEEDBACK_SENDER", "paperboy")
+#: Printed at the foot of every letter, as the law of many countries asks of bulk mail.
+DIGEST_POSTAL_ADDRESS: str = read("str", "DIGEST_POSTAL_ADDRESS", "")
+DIGEST_OUTBOX_DIR = DIGEST_DATA_DIR / "outbox"
+
+try:
+    post = mailing.from_url(EMAIL_URL, env=env)
+except ValueError as error:
+    refuse(str(error))
+EMAIL_BACKEND = post.backend
+EMAIL_HOST, EMAIL_PORT = post.host, post.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = post.user, post.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = post.ssl, post.starttls
+EMAIL_TIMEOUT = 20
+ANYMAIL: dict[str, Any] = {**post.anymail, "REQUESTS_TIMEOUT": (10, 30)}
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = DIGEST_FROM
+if not 5 <= len(DIGEST_FEEDBACK_SENDER) <= 15:
+    refuse("DIGEST_FEEDBACK_SENDER must have 5 to 15 characters.")
+
+# Django -------------------------------------------------------------------------------------------------------------
+
+#: This machine's own names are always allowed: health checks ask by them, and no link is ever made from a Host header.
+ALLOWED_HOSTS: list[str] = [base.hostname, "localhost", "127.0.0.1", *read("list", "ALLOWED_HOSTS", [])]
+CSRF_TRUSTED_ORIGINS = [f"{base.scheme}://{base.netloc}"]
+SECURE = base.scheme == "https"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+SECURE_REFERRER_POLICY = "no-referrer"
+#: A proxy in front names the visitor's own scheme and address; without one, whoever asks could make them up.
+DIGEST_BEHIND_PROXY: bool = read("bool", "DIGEST_BEHIND_PROXY", False)
+if DIGEST_BEHIND_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = SECURE
+    SECURE_REDIRECT_EXEMPT = [r"^health/"]
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "digest",
+    "subscriptions",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "anymail",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "digest.config.urls"
+WSGI_APPLICATION = "digest.config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "digest.config.site.site",
+            ],
+        },
+    }
+]
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static"
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
+if not DEBUG:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+if DATABASE_URL:
+    try:
+        DATABASES = {"default": {**env.dj_db_url("DATABASE_URL"), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+    except (EnvError, ValueError) as error:
+        refuse(f"DATABASE_URL cannot be read: {error}")
+else:
+    DIGEST_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DIGEST_DATA_DIR / "paperboy.sqlite3",
+            "OPTIONS": {
+                "timeout": 30,
+                # A write transaction takes the lock when it begins: two writers wait instead of failing halfway.
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
+            },
+        }
+    }
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+LOG_LEVEL: str = read("str", "DIGEST_LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    refuse("DIGEST_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR.")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # httpx tells every URL it asks for; what came of a fetch stands in the Fetch rows.
+    "loggers": {"httpx": {"level": "WARNING"}, "waitress.queue": {"level": "ERROR"}},
+}
+
+# Celery -------------------------------------------------------------------------------------------------------------
+
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SOFT_TIME_LIMIT = 540
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 30
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+DIGEST_BROKER_DIR = DIGEST_DATA_DIR / "broker"
+if REDIS_URL:
+    CELERY_BROKER_URL = REDIS_URL
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {"visibility_timeout": 900}
+else:
+    # Tasks are files, so that they outlive a restart. Every process of `manage.py up` shares the folder.
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(DIGEST_BROKER_DIR / "tasks"),
+        "data_folder_out": str(DIGEST_BROKER_DIR / "tasks"),
+        "control_folder": str(DIGEST_BROKER_DIR / "control"),
+        "polling_interval": 0.2,
+    }
+    for folder in ("tasks", "control"):
+        (DIGEST_BROKER_DIR / folder).mkdir(parents=True, exist_ok=True)
+CELERY_BEAT_SCHEDULE_FILENAME = str(DIGEST_DATA_DIR / "beat-schedule")
+
+
+def every(task: str, schedule: crontab, seconds: int) -> dict[str, Any]:
+    """A tick nobody took within `seconds` is worthless: the next one finds in the database what is owed."""
+    return {"task": task, "schedule": schedule, "options": {"expires": seconds}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "fetch": every("digest.tasks.fetch", crontab(minute="7,37"), 1700),
+    "build": every("digest.tasks.build_edition", crontab(minute="12,42"), 1700),
+    "publish": every("digest.tasks.publish", crontab(minute="*/5"), 290),
+    "deliver": every("digest.tasks.deliver", crontab(), 55),
+    "sweep": every("digest.tasks.sweep", crontab(minute="*/5"), 290),
+    "notices": every("subscriptions.tasks.send_notices", crontab(), 55),
+    "forget": every("subscriptions.tasks.forget", crontab(minute=20), 3500),
+}

@@ -1,0 +1,267 @@
+"""Who is owed a digest now, and which: one Delivery row for each, written before anything is sent."""
+
+import hashlib
+import hmac
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from numpy.typing import NDArray
+
+from digest import compose, schedule
+from digest.documents import documents
+from digest.models import Announce, Delivery, Edition, Pace, Paper, Placement, Readership
+from digest.schedule import Due, Habit
+from subscriptions.matching import Matcher, Matches
+from subscriptions.models import Subscriber, Subscription
+from subscriptions.query import Query, QueryError, parse
+
+#: Subscribers composed and written at a time; bounds memory and the length of a transaction.
+BLOCK = 5_000
+#: An edition that was missed and is published late still reaches readers for this many days.
+LATE_DAYS = 3
+_KINDS = ((True, True), (True, False), (False, True), (False, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a run wrote: letters queued, and readers without one, by reason."""
+
+    queued: int = 0
+    excluded: int = 0
+
+
+def queue(
+    *, now: datetime, today: date, by_hand: bool = False, progress: Callable[[int], object] = lambda count: None
+) -> Queued:
+    """Queue a digest for everyone who is due. Doing it again queues nothing twice.
+
+    `by_hand` takes `today` as everybody's day, whatever their hour, as the command does for a day of the past.
+    """
+    counts: Counter[str] = Counter()
+    for (due, editions), habits in _due(now=now, today=today, by_hand=by_hand).items():
+        run = _Run(due, editions, now=now)
+        for block in _blocks(habits, due, editions[-1], today=today):
+            for status, count in run.write(block).items():
+                counts[status] += count
+            progress(len(block))
+    return Queued(counts[Delivery.Status.QUEUED], counts[Delivery.Status.EXCLUDED])
+
+
+def key_of(subscriber: int, day: date) -> str:
+    """The delivery's opaque name, the same whenever and wherever it is computed: 80 bits of an HMAC."""
+    message = f"delivery {subscriber} {day}".encode()
+    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).hexdigest()[:20]
+
+
+_Group = tuple[Due, tuple[Edition, ...]]
+
+
+def _due(*, now: datetime, today: date, by_hand: bool) -> dict[_Group, list[Habit]]:
+    """The habits that are due, by the letter they lead to; a few dozen however many subscribers there are."""
+    rows = Subscriber.objects.readable(today).order_by()
+    habits = [Habit(*row) for row in rows.values_list("cadence", "send_days", "send_hour", "time_zone").distinct()]
+    published = list(Edition.objects.published().filter(date__gte=today - timedelta(days=40)).order_by("date"))
+    groups: dict[_Group, list[Habit]] = defaultdict(list)
+    for habit in sorted(habits, key=str):
+        if by_hand:
+            due = schedule.on(habit, today) if schedule.sends_on(habit, today) else None
+        else:
+            due = schedule.due(habit, now)
+        if due and (editions := tuple(_editions(published, due, late=not by_hand))):
+            moment = now if by_hand else due.at
+            groups[Due(due.day, moment, due.since, due.since_at if not by_hand else now), editions].append(habit)
+    return groups
+
+
+def _editions(published: list[Edition], due: Due, *, late: bool) -> Iterator[Edition]:
+    """The editions since the letter before, and those of the days before it that were published only after it."""
+    for edition in published:
+        missed = late and edition.date > due.since - timedelta(days=LATE_DAYS) and _after(edition, due.since_at)
+        if edition.date <= due.day and (edition.date > due.since or missed):
+            yield edition
+
+
+def _after(edition: Edition, moment: datetime) -> bool:
+    return edition.published_at is not None and edition.published_at > moment
+
+
+def _blocks(habits: list[Habit], due: Due, newest: Edition, *, today: date) -> Iterator[list[int]]:
+    """Primary keys of those who are due and have no delivery yet, BLOCK at a time, in order."""
+    wanted = Q()
+    zones: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    for habit in habits:
+        zones[habit.cadence, habit.days, habit.hour].append(habit.zone)
+    for (cadence, days, hour), names in zones.items():
+        wanted |= Q(cadence=cadence, send_days=days, send_hour=hour, time_zone__in=names)
+    there = Delivery.objects.filter(Q(day=due.day) | Q(edition=newest), subscriber=OuterRef("pk"))
+    waiting = Subscriber.objects.readable(today).filter(wanted, ~Exists(there)).order_by("pk")
+    last = 0
+    while block := list(waiting.filter(pk__gt=last).values_list("pk", flat=True)[:BLOCK]):
+        yield block
+        last = block[-1]
+
+
+class _Run:
+    """The candidates of one letter day, asked by block after block of subscribers."""
+
+    def __init__(self, due: Due, editions: tuple[Edition, ...], *, now: datetime) -> None:
+        self.due, self.edition, self.now = due, editions[-1], now
+        announce = _candidates(editions)
+        self.papers = list(announce)
+        rows = Paper.objects.in_bulk(self.papers) if len(self.papers) < 500 else _in_bulk(self.papers)
+        self.matcher = Matcher(documents(rows[key] for key in self.papers))
+        self.visible = _visible([announce[key] for key in self.papers])
+        #: query text → row of the compiled queries, None for one that cannot be read
+        self.rows: dict[str, int | None] = {}
+        self.queries: list[Query] = []
+
+    @transaction.atomic
+    def write(self, block: list[int]) -> Counter[str]:
+        """Compose and store the deliveries of a block of subscribers, all or none."""
+        # One run composes at a time: another could otherwise choose a paper that this one is about to give.
+        Pace.objects.get_or_create(name="queue", defaults={"free_at": self.now})
+        Pace.objects.select_for_update().get(name="queue")
+        there = set(_delivered(block, self.due.day, self.edition))
+        subscribers = [row for row in _subscribers(block) if row.pk not in there]
+        digests = self._compose(subscribers)
+        rows = [self._delivery(row, digest) for row, digest in zip(subscribers, digests, strict=True)]
+        Delivery.objects.bulk_create(rows, batch_size=1_000)
+        self._remember(subscribers, digests)
+        return Counter(str(row.status) for row in rows)
+
+    def _compose(self, subscribers: list[Subscriber]) -> list[compose.Digest]:
+        number = {row.pk: at for at, row in enumerate(subscribers)}
+        topics = self._topics(list(number))
+        readers = compose.Readers(
+            most=np.array([row.max_papers for row in subscribers], np.int32),
+            trending=np.array([row.wants_trending for row in subscribers], np.bool_),
+            kind=np.array(
+                [_KINDS.index((row.wants_cross_lists, row.wants_replacements)) for row in subscribers], np.int8
+            ),
+            reader=np.array([number[topic[0]] for topic in topics], np.int32),
+            query=np.array([topic[3] for topic in topics], np.int32),
+            cap=np.array([topic[4] for topic in topics], np.int32),
+        )
+        choice = compose.choose(
+            readers,
+            compose.Candidates(visible=self.visible),
+            self._matches(),
+            self._sent(np.array(list(number), np.int64)),
+        )
+        return compose.digests(
+            choice,
+            len(subscribers),
+            labels=[topic[1] for topic in topics],
+            queries=[topic[2] for topic in topics],
+            papers=self.papers,
+        )
+
+    def _topics(self, keys: list[int]) -> list[tuple[int, str, str, int, int]]:
+        """(subscriber, label, query, row of the matches, cap), ordered by subscriber and position."""
+        rows = Subscription.objects.filter(subscriber__in=keys, is_muted=False).order_by("subscriber", "position", "pk")
+        found = []
+        for subscriber, label, query, cap in rows.values_list("subscriber_id", "label", "query", "max_papers"):
+            row = self._row(query)
+            if row is not None:
+                found.append((subscriber, label, query, row, cap or compose.NO_CAP))
+        return found
+
+    def _row(self, text: str) -> int | None:
+        """The row of a query, read when it is first seen. What was stored once and cannot be read finds nothing."""
+        if text not in self.rows:
+            try:
+                self.queries.append(parse(text))
+                self.rows[text] = len(self.queries) - 1
+            except QueryError:
+                self.rows[text] = None
+        return self.rows[text]
+
+    def _matches(self) -> Matches:
+        return self.matcher.matches_of(self.queries)
+
+    def _sent(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """reader × P + paper for every candidate that one of these subscribers was given before; sorted."""
+        place = {key: at for at, key in enumerate(self.papers)}
+        found = []
+        for at in range(0, len(self.papers), 500):
+            rows = Readership.objects.of(self.papers[at : at + 500]).values_list("paper_id", "subscribers")
+            for paper, packed in rows.iterator(chunk_size=500):
+                readers = np.frombuffer(packed, "<u4").astype(np.int64)
+                reader = np.searchsorted(keys, readers)
+                reader = reader[keys[np.minimum(reader, len(keys) - 1)] == readers] if len(keys) else reader[:0]
+                found.append(reader * len(self.papers) + place[paper])
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
+
+    def _delivery(self, row: Subscriber, digest: compose.Digest) -> Delivery:
+        owed = bool(digest.sections) or row.wants_empty
+        return Delivery(
+            subscriber=row,
+            day=self.due.day,
+            edition=self.edition,
+            key=key_of(row.pk, self.due.day),
+            email=row.email,
+            sections=[[part.label, part.query, list(part.papers)] for part in digest.sections],
+            papers_count=len(digest.papers),
+            status=Delivery.Status.QUEUED if owed else Delivery.Status.EXCLUDED,
+            reason="" if owed else "no paper matched",
+            due_at=self.due.at,
+            next_try_at=self.due.at,
+            created_at=self.now,
+            settled_at=None if owed else self.now,
+        )
+
+    def _remember(self, subscribers: list[Subscriber], digests: list[compose.Digest]) -> None:
+        """Write down who got which paper, in the same transaction."""
+        readers: dict[int, list[int]] = defaultdict(list)
+        for row, digest in zip(subscribers, digests, strict=True):
+            for paper in digest.papers:
+                readers[paper].append(row.pk)
+        Readership.objects.bulk_create(
+            [
+                Readership(paper_id=paper, day=self.due.day, subscribers=np.array(keys, "<u4").tobytes())
+                for paper, keys in sorted(readers.items())
+            ],
+            batch_size=500,
+        )
+
+
+def _candidates(editions: tuple[Edition, ...]) -> dict[int, Announce]:
+    """The papers of the editions, best first: pinned ones, then by their best score; one edition in its own order."""
+    rows = Placement.objects.filter(edition__in=editions, is_hidden=False).order_by("rank", "-edition__date", "pk")
+    if len(editions) == 1:
+        return {paper: Announce(announce) for paper, announce in rows.values_list("paper_id", "announce")}
+    best: dict[int, tuple[int, float, int, Announce]] = {}
+    for paper, place, score, announce in rows.values_list("paper_id", "place", "score", "announce"):
+        mine = (place or 10**9, -score, paper, Announce(announce))
+        best[paper] = min(best.get(paper, mine), mine, key=lambda row: row[:3])
+    return {paper: announce for _, _, paper, announce in sorted(best.values(), key=lambda row: row[:3])}
+
+
+def _visible(announce: list[Announce]) -> NDArray[np.bool_]:
+    """bool (kinds of reader, papers)."""
+    hidden = {Announce.CROSS: 0, Announce.REPLACE: 1}
+    wants = [[kind[hidden[what]] if what in hidden else True for what in announce] for kind in _KINDS]
+    return np.array(wants, np.bool_).reshape(len(_KINDS), len(announce))
+
+
+def _delivered(block: list[int], day: date, edition: Edition) -> QuerySet[Delivery, int]:
+    rows = Delivery.objects.filter(Q(day=day) | Q(edition=edition), subscriber__in=block)
+    return rows.values_list("subscriber_id", flat=True)
+
+
+def _subscribers(block: list[int]) -> list[Subscriber]:
+    fields = ("email", "max_papers", "wants_trending", "wants_cross_lists", "wants_replacements", "wants_empty")
+    return list(Subscriber.objects.filter(pk__in=block).only(*fields).order_by("pk"))
+
+
+def _in_bulk(keys: list[int]) -> dict[int, Paper]:
+    found: dict[int, Paper] = {}
+    for at in range(0, len(keys), 500):
+        found |= Paper.objects.in_bulk(keys[at : at + 500])
+    return found

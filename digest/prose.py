@@ -1,0 +1,180 @@
+"""Prose: text as sources and editors write it → readable Unicode, plain text or safe HTML."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from html import escape, unescape
+from urllib.parse import urlsplit
+
+import nh3
+from markdown import Markdown
+
+from digest import tex
+
+#: longer than any abstract: beyond it TeX is left as it stands
+TEX_LENGTH = 50_000
+#: longer than any note of an editor
+NOTE_LENGTH = 20_000
+#: python-markdown's time grows with the square of open brackets: a note with more of them has no links
+NOTE_BRACKETS = 400
+URL_LENGTH = 2_000
+
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
+_TEX_SIGNS = re.compile(r"[\\$^_{~`]|--|''")
+
+_GREEK = "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|chi|psi|omega|Delta|Sigma|Omega|Phi|Psi"
+#: Hugging Face drops the backslashes and dollar signs of titles. What can only be TeX gets its backslash back;
+#: words that are also English ("star", "log", "times") do so only where no sentence has them.
+_HALF_STRIPPED = (
+    (
+        r"(?<![\\A-Za-z])(math(?:cal|bb|bf|rm|sf|tt|it|frak|scr)|text(?:bf|it|tt|sc|sf|rm)|boldsymbol|operatorname|d?frac"
+        r"|sqrt|emph)(?=\{)",
+        r"\\\1",
+    ),
+    (
+        r"(?<![\\\w/.-])(nabla|[lr]ceil|[lr]floor|[lr]angle|leq|geq|neq|infty|varepsilon|(?:left|right)arrow)"
+        r"(?![A-Za-z/.-]*[A-Za-z/])",
+        r"\\\1{}",
+    ),
+    (r"(?<=\^)(?:\{\s*(star|circ|ast|top|dagger|prime|infty)\s*\}|(star|circ|top|dagger|prime)\b)", r"{\\\1\2}"),
+    (rf"(?<![\\\w/.-])({_GREEK})(?=_\{{|_\d\b|\^)", r"\\\1"),
+    (r"(?<=\d)times(?![A-Za-z])", "×"),
+    (r"(?<![\\\w])(sim|approx)(?=\d[\d.,]*(?:[kKMBTx%×]|times)?(?![A-Za-z\d]))", r"\\\1{}"),
+)
+_MENDS = tuple((re.compile(pattern), replacement) for pattern, replacement in _HALF_STRIPPED)
+_FENCE_GAPS = re.compile("(?<=[⌈⌊]) | (?=[⌉⌋])")
+_SINGLE_QUOTES = re.compile(r"(?<![\w`])`([^`'\n]{1,80})'(?![\w'])")
+
+#: what ends a line of plain text, and what ends a paragraph
+_LINES = frozenset("br dd dt li tr".split())
+_BLOCKS = frozenset(
+    "address article aside blockquote details div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr"
+    " main nav ol p pre section summary table ul".split()
+)
+_DROPPED = frozenset("iframe math noscript object script style svg template textarea title".split())
+_TAG = re.compile(r"""<!--|<[!?][^<>]*>|<(/?)([A-Za-z][A-Za-z0-9:-]*)((?:[^<>"']|"[^"]*"|'[^']*')*+)>""")
+_ANCHOR = re.compile(r'<a href="([^"]*)"[^>]*>(.*?)</a>', re.DOTALL)
+_DEAD_ANCHOR = re.compile(r'<a rel="[^"]*">(.*?)</a>', re.DOTALL)
+_NOTE_TAGS = frozenset("p a em strong code pre ul ol li blockquote h3 h4 h5 h6 br".split())
+
+
+def tidy(text: str, *, paragraphs: bool = False) -> str:
+    """`text` without control and direction characters, in NFC, its white space collapsed; TeX stays.
+
+    With `paragraphs`, blank lines stay as one blank line.
+    """
+    text = unicodedata.normalize("NFC", _UNWANTED.sub("", text))
+    parts = _PARAGRAPH.split(text.replace("\r\n", "\n").replace("\r", "\n")) if paragraphs else [text]
+    return "\n\n".join(part for part in (" ".join(part.split()) for part in parts) if part)
+
+
+def readable(text: str, *, paragraphs: bool = False) -> str:
+    """A title or an abstract with its TeX written in Unicode; the result is plain text, to be escaped in HTML."""
+    text = tidy(text, paragraphs=paragraphs)
+    if len(text) > TEX_LENGTH or not (_TEX_SIGNS.search(text) or _half_stripped(text)):
+        return text
+    for pattern, replacement in _MENDS:
+        text = pattern.sub(replacement, text)
+    text = tidy(_SINGLE_QUOTES.sub(r"‘\1’", tex.text(text)), paragraphs=paragraphs)
+    return _FENCE_GAPS.sub("", text)
+
+
+def _half_stripped(text: str) -> bool:
+    return any(pattern.search(text) for pattern, _ in _MENDS)
+
+
+def name(text: str) -> str:
+    """An author's name, its TeX accents decoded."""
+    return readable(text)
+
+
+def link(url: str) -> str:
+    """`url` where it is http or https, has a host and carries no credentials; else nothing."""
+    url = url.strip()
+    if len(url) > URL_LENGTH or _UNWANTED.search(url) or re.search(r"[\s\\<>\"]", url):
+        return ""
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return ""
+    return url if is_web and "@" not in parts.netloc else ""
+
+
+def plain(html: str, *, bullet: str = "") -> str:
+    """The text of HTML, for reading and never for showing as HTML: blocks become lines, entities characters.
+
+    What scripts, styles and their like hold is left out; `bullet` begins each item of a list. Linear in time,
+    which an HTML tree is not for deeply nested tags.
+    """
+    text = "".join(_pieces(html.replace("\r\n", "\n").replace("\n", " "), bullet))
+    lines = (" ".join(line.split()) for line in _UNWANTED.sub("", unescape(text)).split("\n"))
+    return unicodedata.normalize("NFC", re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip())
+
+
+def _pieces(html: str, bullet: str) -> Iterator[str]:
+    at = 0
+    while tag := _TAG.search(html, at):
+        yield html[at : tag.start()]
+        at, element = tag.end(), (tag[2] or "").lower()
+        if tag[0] == "<!--":
+            end = html.find("-->", at)
+            at = end + 3 if end >= 0 else len(html)
+        elif element in _DROPPED and not tag[1] and not tag[3].endswith("/"):
+            closing = re.compile(f"</{element}\\b", re.IGNORECASE).search(html, at)
+            at = closing.start() if closing else len(html)
+        elif element == "li" and not tag[1]:
+            yield "\n" + bullet
+        elif element in _LINES and not tag[1]:
+            yield "\n"
+        elif element in _BLOCKS:
+            yield "\n\n"
+        elif element in ("td", "th"):
+            yield " "
+    yield html[at:]
+
+
+def markdown(text: str) -> str:
+    """An editor's Markdown as safe HTML; headings begin at h3."""
+    html = nh3.clean(
+        _rendered(text),
+        tags=set(_NOTE_TAGS),
+        clean_content_tags={"script", "style"},
+        attributes={"a": {"href"}},
+        attribute_filter=_safe_attribute,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+    )
+    return _DEAD_ANCHOR.sub(r"\1", html).strip()
+
+
+def markdown_text(text: str) -> str:
+    """An editor's Markdown as plain text, each address in parentheses after its words."""
+    return plain(_ANCHOR.sub(_shown_link, markdown(text)), bullet="- ")
+
+
+def _rendered(text: str) -> str:
+    shift = {"toc": {"baselevel": 3, "marker": ""}}
+    renderer = Markdown(extensions=["fenced_code", "sane_lists", "toc"], extension_configs=shift)
+    # Tags an editor types are shown as typed.
+    renderer.preprocessors.deregister("html_block")
+    renderer.inlinePatterns.deregister("html")
+    source = _UNWANTED.sub("", text)[:NOTE_LENGTH]
+    try:
+        return renderer.convert(source if source.count("[") <= NOTE_BRACKETS else source.replace("[", "&#91;"))
+    except RecursionError:
+        return f"<p>{escape(source)}</p>"
+
+
+def _safe_attribute(tag: str, attribute: str, value: str) -> str | None:
+    if attribute != "href" or re.fullmatch(r"mailto:[^\s<>\"@]+@[^\s<>\"@]+", value, re.IGNORECASE):
+        return value
+    return link(value) or None
+
+
+def _shown_link(anchor: re.Match[str]) -> str:
+    url, words = anchor[1].removeprefix("mailto:"), anchor[2]
+    return words if url in words else f"{words} ({url})"

@@ -1,0 +1,105 @@
+"""What visitors may type, and what is wrong with it in words that help."""
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+
+from subscriptions.consent import Topic
+from subscriptions.models import MOST_TOPICS, Subscriber
+from subscriptions.query import QueryError, parse
+
+LONGEST_NAME = 80
+
+
+#: Chosen days wait for a form that lets one choose them.
+OFFERED = [Subscriber.Cadence.DAILY, Subscriber.Cadence.WEEKDAYS, Subscriber.Cadence.WEEKLY, Subscriber.Cadence.MONTHLY]
+
+
+class TopicsField(forms.CharField):
+    """Topics as people write them: `robot video, diffusion -medical`, or one a line with a name: `Robots = robot*`."""
+
+    widget = forms.Textarea
+
+    def clean(self, value: Any) -> list[Topic]:
+        text = super().clean(value)
+        topics = [_topic(part) for part in split(text)]
+        if len(topics) > MOST_TOPICS:
+            raise forms.ValidationError(f"There is room for {MOST_TOPICS} topics; these are {len(topics)}.")
+        return list({topic.name.lower(): topic for topic in topics}.values())
+
+
+def split(text: str) -> list[str]:
+    """Part topics at line breaks and commas; commas inside quotation marks and parentheses stay."""
+    parts, part, depth, quoted = [], "", 0, False
+    for sign in text + "\n":
+        if sign == "\n" or (sign == "," and depth <= 0 and not quoted):
+            parts.append(part.strip())
+            part, depth, quoted = "", 0, False
+            continue
+        quoted ^= sign == '"'
+        depth += ((sign == "(") - (sign == ")")) * (not quoted)
+        part += sign
+    return [part for part in parts if part]
+
+
+def _topic(text: str) -> Topic:
+    name, equals, query = text.partition(" = ")
+    if not equals:
+        query = name
+    query = query.strip()
+    try:
+        parse(query)
+    except QueryError as error:
+        hint = f" Try: {error.suggestion}" if error.suggestion else ""
+        where = f" (at character {error.position + 1})" if error.position else ""
+        raise forms.ValidationError(f"“{query[:60]}”{where}: {error.message}{hint}", code="query") from error
+    return Topic(name.strip()[:LONGEST_NAME], query)
+
+
+def written(topics: list[Topic]) -> str:
+    """Topics as text for the field, one a line."""
+    return "\n".join(topic.query if topic.name == topic.query else f"{topic.name} = {topic.query}" for topic in topics)
+
+
+class SignUp(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"placeholder": "you@example.org", "autocomplete": "email"}),
+    )
+    topics = TopicsField(
+        label="Topics, if you like",
+        required=False,
+        max_length=20_000,
+        widget=forms.TextInput(attrs={"placeholder": "world models, robot* -medical", "autocomplete": "off"}),
+        help_text="With commas between. Without any you get the day's trending papers.",
+    )
+    #: Left empty by people, who do not see it; whoever fills it in is answered as everybody is.
+    website = forms.CharField(required=False, widget=forms.TextInput(attrs={"tabindex": "-1", "autocomplete": "off"}))
+
+
+class Preferences(forms.ModelForm):  # type: ignore[type-arg]
+    topics = TopicsField(
+        label="Topics, one a line",
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+        help_text="Each is a query, with a name before it if you like: Robots = robot* OR manipulation",
+    )
+    time_zone = forms.TypedChoiceField(
+        choices=[
+            (zone, zone.replace("_", " ")) for zone in sorted(available_timezones()) if "/" in zone or zone == "UTC"
+        ]
+    )
+    cadence = forms.ChoiceField(label="Letters", choices=[(choice, choice.label) for choice in OFFERED])
+    send_hour = forms.TypedChoiceField(
+        label="From", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)]
+    )
+
+    class Meta:
+        model = Subscriber
+        fields = [
+            "cadence", "send_hour", "time_zone", "max_papers", "wants_trending", "wants_cross_lists",
+            "wants_replacements", "format",
+        ]  # fmt: skip

@@ -1,0 +1,24 @@
+from datetime import UTC, datetime
+
+import pytest
+
+#: The moment at which tests happen: Tuesday 2 June 2026, 08:00 UTC.
+NOW = datetime(2026, 6, 2, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def now():
+    return NOW
+
+
+@pytest.fixture(autouse=True)
+def outbox_of_its_own(settings, tmp_path):
+    """Letters of one test are nobody else's."""
+    settings.DIGEST_OUTBOX_DIR = tmp_path / "outbox"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"db", "transactional_db", "live_server"} and not item.get_closest_marker("django_db"):
+            item.add_marker(pytest.mark.django_db)

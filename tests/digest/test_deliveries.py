@@ -1,0 +1,628 @@
+import re
+import smtplib
+from datetime import date, timedelta
+from email import message_from_bytes, policy
+
+import pytest
+from django.core import mail as django_mail
+from django.db import IntegrityError, transaction
+
+from digest import editions
+from digest.deliveries.queue import queue
+from digest.deliveries.send import claim, release, send_due, sweep
+from digest.models import Delivery, Readership
+from subscriptions import consent, mail
+from subscriptions.mail import Outcome, Verdict
+from subscriptions.models import Subscription
+from tests import make
+from tests.make import DAY, NOW
+
+pytestmark = pytest.mark.django_db
+VISIT = consent.Visit()
+
+
+def send(**values):
+    return send_due(clock=lambda: NOW, today=DAY, **values)
+
+
+def deliver(day=DAY):
+    queue(now=NOW, today=day, by_hand=True)
+    return send()
+
+
+def papers_of(delivery):
+    return [paper for _, _, papers in delivery.sections for paper in papers]
+
+
+class Post:
+    """A mail server that answers as told, in order; then everything is sent."""
+
+    name = "fake"
+
+    def __init__(self, *verdicts):
+        self.verdicts, self.letters = list(verdicts), []
+
+    def __call__(self):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def send(self, letter):
+        self.letters.append(letter)
+        return self.verdicts.pop(0) if self.verdicts else Verdict(Outcome.SENT)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    def use(*verdicts):
+        post = Post(*verdicts)
+        monkeypatch.setattr(mail, "Post", post)
+        return post
+
+    return use
+
+
+# What is owed -------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_gets_the_papers_of_a_topic_with_the_reason():
+    robots = make.paper("World models for robots")
+    make.edition([make.paper("Soup"), robots])
+    make.subscriber(topics=[("Robots", "robot"), ("Nothing", "unheard")], wants_trending=False)
+
+    queue(now=NOW, today=DAY)
+
+    assert Delivery.objects.get().sections == [["Robots", "robot", [robots.pk]]]
+
+
+def test_each_subscriber_is_owed_one_letter_however_often_it_is_queued():
+    make.edition([make.paper("Robots")])
+    make.subscriber(topics=["robot"])
+
+    first, second = queue(now=NOW, today=DAY), queue(now=NOW, today=DAY)
+
+    assert (first.queued, second.queued) == (1, 0)
+    assert Delivery.objects.count() == 1
+
+
+def test_the_database_refuses_a_second_letter_for_a_day():
+    edition = make.edition([make.paper()])
+    reader = make.subscriber()
+    row = {"subscriber": reader, "day": DAY, "edition": edition, "email": reader.email, "due_at": NOW,
+           "next_try_at": NOW, "created_at": NOW}  # fmt: skip
+    Delivery.objects.create(key="a", **row)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Delivery.objects.create(key="b", **row)
+
+
+def test_somebody_without_a_matching_paper_is_excluded_with_the_reason():
+    make.edition([make.paper("Soup")])
+    make.subscriber(topics=["robot"], wants_trending=False)
+
+    queue(now=NOW, today=DAY)
+
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.reason) == ("excluded", "no paper matched")
+
+
+def test_somebody_who_wants_empty_letters_gets_them():
+    make.edition([make.paper("Soup")])
+    make.subscriber(topics=["robot"], wants_trending=False, wants_empty=True)
+
+    queue(now=NOW, today=DAY)
+    send()
+
+    assert Delivery.objects.get().status == "sent"
+
+
+@pytest.mark.parametrize("status", ["pending", "unsubscribed", "suppressed"])
+def test_somebody_without_consent_is_owed_nothing(status):
+    make.edition([make.paper()])
+    make.subscriber(status=status)
+
+    queue(now=NOW, today=DAY)
+
+    assert not Delivery.objects.exists()
+
+
+def test_a_pause_ends_on_its_day():
+    make.edition([make.paper()])
+    make.subscriber("away@example.net", status="paused", paused_until=DAY + timedelta(days=1))
+    make.subscriber("back@example.net", status="paused", paused_until=DAY)
+
+    queue(now=NOW, today=DAY)
+
+    assert [row.email for row in Delivery.objects.all()] == ["back@example.net"]
+
+
+def test_nothing_is_queued_before_the_readers_own_hour():
+    make.edition([make.paper()])
+    make.subscriber("early@example.net", send_hour=7, time_zone="UTC")
+    make.subscriber("late@example.net", send_hour=9, time_zone="UTC")
+    make.subscriber("west@example.net", send_hour=7, time_zone="America/New_York")
+
+    queue(now=NOW, today=DAY)
+
+    assert [row.email for row in Delivery.objects.all()] == ["early@example.net"]
+
+
+def test_a_paper_reaches_a_reader_once_whatever_the_day_or_topic():
+    paper = make.paper("Robots")
+    make.edition([paper], day=DAY)
+    make.subscriber(topics=["robot", "title:robots"])
+    deliver(DAY)
+    make.edition([paper, make.paper("Robots again")], day=DAY + timedelta(days=1))
+
+    deliver(DAY + timedelta(days=1))
+
+    given = [paper for row in Delivery.objects.all() for paper in papers_of(row)]
+    assert len(given) == len(set(given)) == 2
+
+
+def test_never_twice_takes_no_row_for_a_paper_and_a_subscriber():
+    make.edition([make.paper("Robots"), make.paper("Robots too")])
+    for _ in range(20):
+        make.subscriber(topics=["robot"])
+
+    queue(now=NOW, today=DAY)
+
+    assert Readership.objects.count() == 2
+    assert {len(row.subscribers) // 4 for row in Readership.objects.all()} == {20}
+
+
+def test_a_weekly_letter_holds_the_weeks_editions():
+    monday = date(2026, 6, 1)
+    for back in range(1, 6):
+        make.edition([make.paper(f"Robot {back}")], day=monday - timedelta(days=back))
+    make.edition([make.paper("Robot now")], day=monday)
+    make.subscriber(topics=["robot"], cadence="weekly")
+
+    queue(now=NOW, today=monday, by_hand=True)
+
+    assert Delivery.objects.get().papers_count == 6
+
+
+def test_a_missed_edition_published_late_still_reaches_daily_readers():
+    make.edition([make.paper("Robots of Monday")], day=DAY - timedelta(days=1), published_at=NOW - timedelta(hours=1))
+    make.edition([make.paper("Robots of Tuesday")], day=DAY)
+    make.subscriber(topics=["robot"])
+
+    queue(now=NOW, today=DAY)
+
+    assert Delivery.objects.get().papers_count == 2
+
+
+def test_an_edition_published_in_time_is_not_told_again_the_next_day():
+    make.edition(
+        [make.paper("Robots of Monday")], day=DAY - timedelta(days=1), published_at=NOW - timedelta(days=1, hours=2)
+    )
+    make.edition([make.paper("Robots of Tuesday")], day=DAY)
+    make.subscriber(topics=["robot"])
+
+    queue(now=NOW, today=DAY)
+
+    assert Delivery.objects.get().papers_count == 1
+
+
+def test_hidden_papers_are_in_no_letter():
+    shown, hidden = make.paper("Robots"), make.paper("Robots too")
+    edition = make.edition([hidden, shown])
+    edition.placements.filter(paper=hidden).update(is_hidden=True)
+    make.subscriber(topics=["robot"])
+
+    queue(now=NOW, today=DAY)
+
+    assert papers_of(Delivery.objects.get()) == [shown.pk]
+
+
+def test_a_draft_is_delivered_to_nobody():
+    make.edition([make.paper()], published=False)
+    make.subscriber()
+
+    queue(now=NOW, today=DAY)
+
+    assert not Delivery.objects.exists()
+
+
+def test_a_stored_query_that_cannot_be_read_spoils_nothing():
+    make.edition([make.paper("Robots")])
+    reader = make.subscriber(topics=["robot"])
+    Subscription.objects.create(subscriber=reader, label="Broken", query='"never closed', position=9, created_at=NOW)
+
+    queue(now=NOW, today=DAY)
+
+    assert Delivery.objects.get().papers_count == 1
+
+
+def test_the_number_of_queries_does_not_grow_with_subscribers(django_assert_max_num_queries):
+    make.edition([make.paper("Robots")])
+    for _ in range(40):
+        make.subscriber(topics=["robot", "soup"])
+
+    with django_assert_max_num_queries(30):
+        queue(now=NOW, today=DAY)
+
+
+# Sending ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_queued_is_sent_once(answers):
+    post = answers()
+    make.edition([make.paper("Robots")])
+    make.subscriber(topics=["robot"])
+
+    deliver()
+    send()
+
+    assert len(post.letters) == 1
+    assert Delivery.objects.get().status == "sent"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [
+        (Verdict(Outcome.SENT), "sent"),
+        (Verdict(Outcome.DEFERRED, "450 later"), "deferred"),
+        (Verdict(Outcome.FAILED, "550 no such user"), "failed"),
+        (Verdict(Outcome.UNCERTAIN, "no answer"), "uncertain"),
+        (Verdict(Outcome.TROUBLE, "535 who are you"), "queued"),
+    ],
+)
+def test_a_row_is_settled_with_what_was_answered(answers, verdict, status):
+    answers(verdict)
+    make.edition([make.paper()])
+    make.subscriber()
+
+    deliver()
+
+    row = Delivery.objects.get()
+    assert (row.status, row.reason, row.claimed_by) == (status, verdict.reason, "")
+
+
+def test_a_deferred_letter_is_tried_again_later_and_gives_up_in_the_end(answers):
+    later = Verdict(Outcome.DEFERRED, "450 later")
+    answers(*[later] * 20)
+    make.edition([make.paper()])
+    make.subscriber()
+    queue(now=NOW, today=DAY)
+
+    now, tries = NOW, 0
+    while Delivery.objects.get().status != "failed":
+        tries += send_due(clock=lambda: now, today=DAY).counts.total()
+        row = Delivery.objects.get()
+        assert row.next_try_at > now or row.status == "failed"
+        now = max(now, row.next_try_at)
+
+    assert tries == 6
+
+
+def test_a_server_that_will_not_talk_to_us_stops_the_run_and_costs_nobody_an_attempt(answers):
+    post = answers(Verdict(Outcome.SENT), Verdict(Outcome.TROUBLE, "421 go away"))
+    make.edition([make.paper()])
+    for _ in range(5):
+        make.subscriber()
+    queue(now=NOW, today=DAY)
+
+    result = send()
+
+    assert result.trouble == "421 go away"
+    assert len(post.letters) == 2
+    assert sorted(row.status for row in Delivery.objects.all()) == ["queued"] * 4 + ["sent"]
+    assert {row.attempts for row in Delivery.objects.filter(status="queued")} == {0}
+
+
+def test_uncertain_letters_are_never_sent_again_by_themselves(answers):
+    post = answers(Verdict(Outcome.UNCERTAIN, "no answer"))
+    make.edition([make.paper()])
+    make.subscriber()
+    deliver()
+
+    send_due(clock=lambda: NOW + timedelta(days=2), today=DAY)
+
+    assert len(post.letters) == 1
+
+
+def test_someone_who_left_after_queueing_gets_nothing(answers):
+    post = answers()
+    make.edition([make.paper()])
+    reader = make.subscriber()
+    queue(now=NOW, today=DAY)
+    consent.unsubscribe(reader.pk, now=NOW, visit=VISIT)
+
+    send()
+
+    assert post.letters == []
+    row = Delivery.objects.get()
+    assert row.status == "excluded"
+    assert "unsubscribed" in row.reason
+
+
+def test_someone_who_left_after_the_claim_gets_nothing(answers, monkeypatch):
+    make.edition([make.paper()])
+    first, second = make.subscriber("a@example.net"), make.subscriber("b@example.net")
+    queue(now=NOW, today=DAY)
+    post = answers()
+    send_one = post.send
+    post.send = lambda letter: (consent.unsubscribe(second.pk, now=NOW, visit=VISIT), send_one(letter))[1]
+
+    send()
+
+    assert [letter.to for letter in post.letters] == [first.email]
+
+
+def test_two_workers_never_hold_one_letter():
+    make.edition([make.paper()])
+    for _ in range(60):
+        make.subscriber()
+    queue(now=NOW, today=DAY)
+
+    one, two = claim("one", now=NOW, today=DAY), claim("two", now=NOW, today=DAY)
+
+    assert (len(one), len(two)) == (50, 10)
+    assert not {row.pk for row in one} & {row.pk for row in two}
+
+
+def test_a_dead_workers_letters_go_back_unless_they_were_being_handed_over():
+    make.edition([make.paper()])
+    for _ in range(2):
+        make.subscriber()
+    queue(now=NOW, today=DAY)
+    begun, _ = claim("dead", now=NOW, today=DAY)
+    Delivery.objects.filter(pk=begun.pk).update(status="sending")
+
+    sweep(now=NOW + timedelta(minutes=1))
+    assert Delivery.objects.filter(claimed_by="dead").count() == 2
+    sweep(now=NOW + timedelta(minutes=10))
+
+    assert sorted(row.status for row in Delivery.objects.all()) == ["queued", "uncertain"]
+
+
+def test_released_rows_do_not_count_an_attempt():
+    make.edition([make.paper()])
+    make.subscriber()
+    queue(now=NOW, today=DAY)
+    claim("worker", now=NOW, today=DAY)
+
+    release("worker", now=NOW, reason="421 busy")
+
+    assert (Delivery.objects.get().status, Delivery.objects.get().attempts) == ("queued", 0)
+
+
+def test_a_letter_that_cannot_be_written_fails_alone(answers, monkeypatch):
+    from digest.letter import Press
+
+    write = Press.write
+
+    def broken(self, delivery, subscriber):
+        if delivery.email == "bad@example.net":
+            raise ValueError("a paper of stone")
+        return write(self, delivery, subscriber)
+
+    monkeypatch.setattr(Press, "write", broken)
+    answers()
+    make.edition([make.paper()])
+    for email in ("a@example.net", "bad@example.net", "c@example.net"):
+        make.subscriber(email)
+
+    deliver()
+
+    assert {row.email: row.status for row in Delivery.objects.all()} == {
+        "a@example.net": "sent", "bad@example.net": "failed", "c@example.net": "sent",
+    }  # fmt: skip
+    assert "a paper of stone" in Delivery.objects.get(status="failed").reason
+
+
+def test_candidates_are_always_all_accounted_for(answers):
+    answers(Verdict(Outcome.FAILED, "550"), Verdict(Outcome.UNCERTAIN, "lost"), Verdict(Outcome.DEFERRED, "450"))
+    make.edition([make.paper("Robots")])
+    for topic in ["robot"] * 6 + ["soup"] * 3:
+        make.subscriber(topics=[topic], wants_trending=False)
+
+    deliver()
+
+    counts = {status: Delivery.objects.filter(status=status).count() for status in Delivery.Status.values}
+    assert sum(counts.values()) == 9
+    assert counts["excluded"] == 3
+    assert Delivery.objects.waiting().count() == 1
+
+
+# The letter ---------------------------------------------------------------------------------------------------------
+
+
+def written():
+    """The letters in the test backend's outbox, parsed as their readers' programs do."""
+    return [message_from_bytes(message.message().as_bytes(), policy=policy.default) for message in django_mail.outbox]
+
+
+@pytest.fixture
+def locmem(settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+
+def test_the_letter_says_why_each_paper_is_there(locmem):
+    make.edition([make.paper("A World Model for Robots", votes=7)])
+    make.subscriber("reader@example.net", topics=[("Robots", '"world model" votes:>=5')])
+
+    deliver()
+
+    (letter,) = written()
+    text = letter.get_body(("plain",)).get_content()
+    html = letter.get_body(("html",)).get_content()
+    assert "Robots: World Model in the title, 7 votes" in text
+    assert "<em>Robots</em>: <strong>World Model</strong> in the title, <strong>7 votes</strong>" in html
+
+
+def test_the_letter_has_the_headers_of_bulk_mail_each_once(locmem):
+    make.edition([make.paper("Robots")])
+    make.subscriber("reader@example.net", topics=["robot"])
+
+    deliver()
+
+    (letter,) = written()
+    for name in ["From", "To", "Subject", "Date", "Message-ID", "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post",
+                 "Feedback-ID", "Auto-Submitted", "X-Delivery-ID"]:  # fmt: skip
+        assert len(letter.get_all(name, [])) == 1, name
+    assert letter["To"] == "reader@example.net"
+    assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert re.fullmatch(r"<http://papers\.example\.org/u/[\w.:-]+>", letter["List-Unsubscribe"].strip())
+    assert letter["Message-ID"] == f"<d.{Delivery.objects.get().key}@papers.example.org>"
+    assert letter["Subject"] == "1 paper for Tue 2 June: robot"
+    assert letter.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in letter.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_both_parts_hold_the_way_out(locmem):
+    make.edition([make.paper("Robots")])
+    make.subscriber("reader@example.net")
+
+    deliver()
+
+    (letter,) = written()
+    url = letter["List-Unsubscribe"].strip(" <>")
+    assert url in letter.get_body(("plain",)).get_content()
+    assert url in letter.get_body(("html",)).get_content()
+
+
+def test_every_attempt_carries_the_same_message_id(answers):
+    post = answers(Verdict(Outcome.DEFERRED, "450"))
+    make.edition([make.paper()])
+    make.subscriber()
+    deliver()
+    send_due(clock=lambda: NOW + timedelta(hours=1), today=DAY)
+
+    first, second = post.letters
+
+    assert first.headers == second.headers
+
+
+def test_the_largest_letter_stays_under_gmails_cut(locmem):
+    words = "Überraschend lange Zusammenfassung mit Umlauten äöü "
+    papers = [make.paper(f"Robots {number} " + "of many words " * 15, abstract=words * 40, ai_summary="", votes=5)
+              for number in range(100)]  # fmt: skip
+    make.edition(papers)
+    make.subscriber(topics=["robot"], max_papers=100)
+
+    deliver()
+
+    message = django_mail.outbox[0].message()
+    html = next(part for part in message.walk() if part.get_content_type() == "text/html")
+    assert len(html.get_payload().encode()) <= 90_000
+    assert max(map(len, message.as_bytes().splitlines())) <= 998
+    assert re.search(r"and \d+ more on the web page", html.get_payload(decode=True).decode())
+    text = next(part for part in message.walk() if part.get_content_type() == "text/plain")
+    assert (
+        text.get_payload(decode=True).decode().count("> Robots")
+        + text.get_payload(decode=True).decode().count("> robot")
+        == 100
+    )
+
+
+def test_titles_and_names_cannot_leave_their_place(locmem):
+    make.edition(
+        [make.paper("<script>alert(1)</script> robots {{ 7 }}", authors=[{"name": "<b>Ada</b>", "hidden": False}])]
+    )
+    make.subscriber(topics=[("Robots\r\nBcc: all@example.net <img src=x>", "robot")])
+
+    deliver()
+
+    (letter,) = written()
+    html = letter.get_body(("html",)).get_content()
+    assert "<script>" not in html
+    assert "<img" not in html
+    assert "<b>Ada" not in html
+    assert "{{ 7 }}" in html
+    assert letter["Bcc"] is None
+    assert letter["Subject"].startswith("1 paper for Tue 2 June")
+
+
+def test_the_editors_words_are_in_the_letter(locmem):
+    paper = make.paper("Robots")
+    edition = make.edition([paper], intro="Good *morning*.")
+    edition.placements.update(note="Read the **appendix**. <script>x</script>")
+    make.subscriber(topics=["robot"])
+
+    deliver()
+
+    (letter,) = written()
+    html, text = (letter.get_body((kind,)).get_content() for kind in ("html", "plain"))
+    assert "<em>morning</em>" in html
+    assert "<strong>appendix</strong>" in html
+    assert "<script>" not in html
+    assert "Read the appendix" in text
+
+
+def test_who_wants_text_gets_text_alone(locmem):
+    make.edition([make.paper("Robots")])
+    make.subscriber(topics=["robot"], format="text")
+
+    deliver()
+
+    (letter,) = written()
+    assert letter.get_content_type() == "text/plain"
+
+
+def test_a_paper_is_rendered_once_for_all_letters(monkeypatch, answers):
+    from digest import letter
+
+    rendered = []
+    render = letter.render_to_string
+    monkeypatch.setattr(
+        letter, "render_to_string", lambda name, context: (rendered.append(name), render(name, context))[1]
+    )
+    answers()
+    make.edition([make.paper("Robots"), make.paper("Robots too")])
+    for _ in range(30):
+        make.subscriber(topics=["robot"])
+
+    deliver()
+
+    assert rendered.count("email/digest/paper.txt") == 2
+    assert rendered.count("email/digest/body.html") == 1
+
+
+def test_a_published_editions_letters_do_not_change_when_it_is_built_again(answers):
+    make.paper("Robots")
+    editions.build(DAY, now=NOW)
+    editions.publish(DAY, by="editor", now=NOW)
+    make.subscriber(topics=["robot"])
+    queue(now=NOW, today=DAY)
+    before = Delivery.objects.get().sections
+    make.paper("Robots that came late")
+
+    editions.build(DAY, now=NOW)
+    queue(now=NOW, today=DAY)
+
+    assert Delivery.objects.get().sections == before
+
+
+# What SMTP answers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "outcome"),
+    [
+        (smtplib.SMTPRecipientsRefused({"a": (450, b"4.2.1 later")}), "rcpt", Outcome.DEFERRED),
+        (smtplib.SMTPRecipientsRefused({"a": (550, b"5.1.1 no such user")}), "rcpt", Outcome.FAILED),
+        (smtplib.SMTPRecipientsRefused({"a": (550, b"5.7.1 policy")}), "rcpt", Outcome.TROUBLE),
+        (smtplib.SMTPSenderRefused(550, b"no", "us"), "mail", Outcome.TROUBLE),
+        (smtplib.SMTPAuthenticationError(535, b"who"), "connect", Outcome.TROUBLE),
+        (smtplib.SMTPDataError(554, b"5.6.0 ugly"), "dot", Outcome.FAILED),
+        (smtplib.SMTPDataError(451, b"4.3.0 later"), "dot", Outcome.DEFERRED),
+        (smtplib.SMTPDataError(550, b"5.7.26 unauthenticated"), "dot", Outcome.TROUBLE),
+        (smtplib.SMTPDataError(554, b"no data"), "data", Outcome.DEFERRED),
+        (smtplib.SMTPDataError(-1, b"garbage"), "dot", Outcome.UNCERTAIN),
+        (smtplib.SMTPServerDisconnected("gone"), "dot", Outcome.UNCERTAIN),
+        (smtplib.SMTPServerDisconnected("gone"), "data", Outcome.DEFERRED),
+        (smtplib.SMTPServerDisconnected("gone"), "rcpt", Outcome.DEFERRED),
+        (smtplib.SMTPServerDisconnected("gone"), "mail", Outcome.TROUBLE),
+        (TimeoutError("slow"), "dot", Outcome.UNCERTAIN),
+        (smtplib.SMTPDataError(421, b"shutting down"), "dot", Outcome.TROUBLE),
+    ],
+)
+def test_what_an_smtp_server_did_decides_by_how_far_the_letter_had_got(error, phase, outcome):
+    assert mail._smtp_verdict(error, mail.Phase(phase)).outcome is outcome
