@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
@@ -27,6 +28,10 @@ from subscriptions import clock
 admin.site.site_header = "Paperboy"
 admin.site.site_title = "Paperboy"
 admin.site.index_title = "The desk"
+
+
+#: An address typed without a scheme is meant with https.
+URLS: Any = {models.URLField: {"assume_scheme": "https"}}
 
 
 class ReadOnly(admin.options.BaseModelAdmin):  # type: ignore[type-arg]
@@ -75,6 +80,7 @@ class SourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "papers_count", "listings_count", "validators",
     ]  # fmt: skip
     inlines = [FetchInline]
+    formfield_overrides = URLS
     actions = ["fetch_now"]
 
     @admin.action(description="Fetch now")
@@ -106,6 +112,7 @@ class PaperAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["text_from", "is_sample"]
     ordering = ["-pk"]
     inlines = [ListingInline, ObservationInline]
+    formfield_overrides = URLS
     show_full_result_count = False
     readonly_fields = ["identifier", "text_from", "votes", "comments", "stars", "is_sample", "created_at"]
 

@@ -7,6 +7,7 @@ section only, and only once in a reader's life. All readers are ranked together,
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,34 +67,57 @@ class Choice:
     paper: NDArray[np.int64]
 
 
+def best_first(matches: Matches, papers: int) -> Matches:
+    """The same rows, each with the papers that are worth most first, as `choose` wants them."""
+    rows = len(matches.starts) - 1
+    row = np.repeat(np.arange(rows), np.diff(matches.starts))
+    step = (TITLE - matches.tier).astype(np.int64)
+    key = _Key(rows, _ranks(papers), papers, TIERS)
+    _, _, paper, step = key.sorted(row, _rank(matches.papers, step, papers), matches.papers, step)
+    return Matches(matches.starts, paper.astype(np.int32), (TITLE - step).astype(np.int8))
+
+
 def choose(readers: Readers, candidates: Candidates, matches: Matches, sent: NDArray[np.int64]) -> Choice:
-    """Choose each reader's papers. `sent`: int64, sorted, reader × P + paper for each that reader has had before."""
+    """Choose each reader's papers.
+
+    `matches` come from `best_first`. `sent`: int64, sorted, reader × P + paper for each that a reader has had before.
+    """
     count, papers, topics = len(readers.most), candidates.count, len(readers.query)
-    reader, topic, paper, tier = _wanted(readers, candidates, matches, sent)
     # Rows are sorted as whole numbers that carry their columns: three times as fast as sorting by several keys.
     by_paper = _Key(count, papers, TIERS, topics)
+    reader, topic, paper, tier = _wanted(readers, candidates, matches, sent)
     reader, paper, step, topic = by_paper.sorted(reader, paper, TITLE - tier, topic)
     best = _first_of(reader, paper)
-    # Worth falls with the rank and rises with the tier: TIER of all ranks for each step.
-    rank = paper[best] + (step[best] * int(papers * TIER)).astype(np.int64)
-    reader, topic, paper = reader[best], topic[best], paper[best]
-    steps = papers + TITLE * int(papers * TIER) + 1
-    if (readers.cap < readers.most[readers.reader]).any():
-        topic, rank, paper = _Key(topics, steps, papers).sorted(topic, rank, paper)
+    reader, topic, paper, rank = reader[best], topic[best], paper[best], _rank(paper, step, papers)[best]
+    if _capped(readers):
+        topic, rank, paper = _Key(topics, _ranks(papers), papers).sorted(topic, rank, paper)
         keep = _number_in(topic) < readers.cap[topic]
         topic, rank, paper = topic[keep], rank[keep], paper[keep]
         reader = readers.reader[topic].astype(np.int64)
-    reader, rank, paper, topic = _Key(count, steps, papers, topics).sorted(reader, rank, paper, topic)
+    reader, rank, paper, topic = _Key(count, _ranks(papers), papers, topics).sorted(reader, rank, paper, topic)
     keep = _number_in(reader) < readers.most[reader]
     reader, rank, paper, topic = reader[keep], rank[keep], paper[keep], topic[keep]
     more_reader, more_paper = _trending(readers, candidates, sent, reader, paper)
-    reader, section, rank, paper = _Key(count, topics + 1, steps, papers).sorted(
+    reader, section, rank, paper = _Key(count, topics + 1, _ranks(papers), papers).sorted(
         np.concatenate([reader, more_reader]),
         np.concatenate([topic, np.full(len(more_reader), topics)]),
         np.concatenate([rank, more_paper]),
         np.concatenate([paper, more_paper]),
     )
     return Choice(reader, np.where(section == topics, -1, section), paper)
+
+
+def _rank(paper: NDArray[np.integer], step: NDArray[np.integer], papers: int) -> NDArray[np.int64]:
+    """Worth as a whole number, the best lowest: the paper's rank, and TIER of all ranks for each step of tier."""
+    return paper + step.astype(np.int64) * int(papers * TIER)
+
+
+def _ranks(papers: int) -> int:
+    return papers + TITLE * int(papers * TIER) + 1
+
+
+def _capped(readers: Readers) -> bool:
+    return bool((readers.cap < readers.most[readers.reader]).any())
 
 
 _Rows = NDArray[np.int64]
@@ -121,12 +145,17 @@ class _Key:
         return found[::-1]
 
 
-def _wanted(
-    readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows
-) -> tuple[_Rows, _Rows, _Rows, _Rows]:
-    """Every (reader, topic, paper, tier) that matches, is visible and was not sent."""
+def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows) -> list[_Rows]:
+    """Every (reader, topic, paper, tier) that matches, is visible and was not sent, and may be chosen.
+
+    Of a topic's papers only as many of the best may be as the letter holds, besides those that fall away here.
+    """
     first = matches.starts[readers.query]
     counts = matches.starts[readers.query + 1] - first
+    if not _capped(readers):
+        away = (~candidates.visible).sum(axis=1)[readers.kind]
+        away += np.bincount(sent // max(1, candidates.count), minlength=len(readers.most))
+        counts = np.minimum(counts, (readers.most + away)[readers.reader])
     topic = np.repeat(np.arange(len(readers.query)), counts)
     pair = np.arange(len(topic)) + np.repeat(first - np.cumsum(counts) + counts, counts)
     paper, tier, reader = matches.papers[pair], matches.tier[pair], readers.reader[topic]
@@ -136,7 +165,7 @@ def _wanted(
     if len(sent):
         key = reader.astype(np.int64) * candidates.count + paper
         keep &= sent[np.minimum(np.searchsorted(sent, key), len(sent) - 1)] != key
-    return tuple(column[keep].astype(np.int64) for column in (reader, topic, paper, tier))  # type: ignore[return-value]
+    return [column[keep].astype(np.int64) for column in (reader, topic, paper, tier)]
 
 
 def _first_of(*columns: _Rows) -> NDArray[np.bool_]:
@@ -174,8 +203,7 @@ def _trending(
     return more_reader.astype(np.int64), more_paper.astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """Papers under one topic: its label and query as they were when the digest was composed. No label: trending."""
 
     label: str
@@ -202,13 +230,11 @@ def digests(
     `labels` and `queries` are those of the topics, `papers` the papers' primary keys, in the order of the arrays.
     """
     sections: list[list[Section]] = [[] for _ in range(count)]
-    if len(choice.reader):
-        changed = (choice.reader[1:] != choice.reader[:-1]) | (choice.topic[1:] != choice.topic[:-1])
-        starts = [0, *(np.flatnonzero(changed) + 1).tolist()]
-        chosen = choice.paper.tolist()
-        for start, end in zip(starts, [*starts[1:], len(chosen)], strict=True):
-            topic = int(choice.topic[start])
-            label, query = (labels[topic], queries[topic]) if topic >= 0 else ("", "")
-            keys = tuple(papers[paper] for paper in chosen[start:end])
-            sections[int(choice.reader[start])].append(Section(label, query, keys))
+    starts = np.flatnonzero(_first_of(choice.reader, choice.topic))
+    chosen = [papers[paper] for paper in choice.paper.tolist()]
+    ends = np.append(starts[1:], len(chosen)).tolist()
+    rows = zip(choice.reader[starts].tolist(), choice.topic[starts].tolist(), starts.tolist(), ends, strict=False)
+    for reader, topic, start, end in rows:
+        label, query = (labels[topic], queries[topic]) if topic >= 0 else ("", "")
+        sections[reader].append(Section(label, query, tuple(chosen[start:end])))
     return [Digest(tuple(parts)) for parts in sections]

@@ -142,14 +142,13 @@ def warnings(day: date) -> list[str]:
 @transaction.atomic
 def rerank(edition: Edition) -> None:
     """Number the placements anew after the editor's hand moved some."""
-    placements = list(edition.placements.select_related("paper").order_by("rank", "pk"))
-    free = [placement for placement in placements if placement.place is None]
-    free.sort(key=lambda placement: (-placement.score, -(placement.paper.votes or 0), placement.paper.identifier))
-    for placement in sorted((row for row in placements if row.place), key=lambda row: (row.place or 0, row.pk)):
-        free.insert((placement.place or 1) - 1, placement)
-    for number, placement in enumerate(free, start=1):
-        placement.rank = number
-    Placement.objects.bulk_update(free, ["rank"], batch_size=500)
+    placements = {row.paper.identifier: row for row in edition.placements.select_related("paper")}
+    scored = [
+        ranking.Scored(identifier, row.score, row.paper.votes or 0, row.place) for identifier, row in placements.items()
+    ]
+    for number, placed in enumerate(ranking.arrange(scored), start=1):
+        placements[placed.identifier].rank = number
+    Placement.objects.bulk_update(placements.values(), ["rank"], batch_size=500)
 
 
 def _window(day: date, *, sample: bool) -> QuerySet[Listing]:

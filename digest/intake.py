@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import DataError
 from django.db.models import F, Q, QuerySet
 
 from digest import pace, papers
@@ -56,9 +57,13 @@ def enabled() -> QuerySet[Source]:
     return Source.objects.filter(is_enabled=True).order_by("-kind", "pk")
 
 
+def holidays() -> frozenset[date]:
+    return frozenset(settings.DIGEST_ARXIV_HOLIDAYS) or arxiv.HOLIDAYS
+
+
 def announces(day: date) -> bool:
     """Whether arXiv announces papers on a day, as far as its calendar is known."""
-    return arxiv.announces(day, frozenset(settings.DIGEST_ARXIV_HOLIDAYS) or arxiv.HOLIDAYS)
+    return arxiv.announces(day, holidays())
 
 
 def fetcher() -> Fetcher:
@@ -112,10 +117,13 @@ class _Reader:
 
     def read(self, day: date, *, today: date) -> list[Fetch]:
         rows: list[Fetch] = []
+        down: list[Callable[[date], Day]] = []
         for which, ask in self._plan(day, today=today):
+            if ask in down:
+                continue
             rows.append(self._day(which, ask))
             if [row.outcome for row in rows[-2:]] == [Fetch.Outcome.FAILED] * 2:
-                break  # it is down: the other days would only take as long to fail
+                down.append(ask)  # the other days would only take as long to fail; arXiv's feed may still answer
         self._settle(rows)
         return rows
 
@@ -175,7 +183,7 @@ class _Reader:
         with pace.turn("arxiv", ARXIV_PAUSE, self.time):
             answer = self._get(arxiv.feed_url(settings.DIGEST_ARXIV_FEED_URL, self.source.category))
         if answer.status == 304:
-            return Day(outcome=Fetch.Outcome.UNCHANGED)
+            return self._arxiv_unchanged(day)
         parsed = arxiv.parse_feed(answer.body)
         if parsed.entries and announces(day) and all(entry.day and entry.day < day for entry in parsed.entries):
             newest = max(entry.day for entry in parsed.entries if entry.day)
@@ -183,18 +191,25 @@ class _Reader:
             return _day(parsed, answer, outcome=Fetch.Outcome.STALE, message=message)
         return _day(parsed, answer, empty="nothing announced" if not announces(day) else "nothing announced yet")
 
+    def _arxiv_unchanged(self, day: date) -> Day:
+        """Unchanged since the day's list was read is fine; unchanged since an older day is stale."""
+        if not announces(day) or Listing.objects.filter(source=self.source, day=day).exists():
+            return Day(outcome=Fetch.Outcome.UNCHANGED)
+        return Day(outcome=Fetch.Outcome.STALE, message=f"still the list of {self.source.last_day or 'an older day'}")
+
     def _arxiv_missed(self, day: date) -> Day:
         with pace.turn("arxiv", ARXIV_PAUSE, self.time):
-            url = arxiv.backfill_url(settings.DIGEST_ARXIV_QUERY_URL, self.source.category, day)
+            base, category = settings.DIGEST_ARXIV_QUERY_URL, self.source.category
+            url = arxiv.backfill_url(base, category, day, holidays=holidays())
             answer = self._get(url, conditional=False)
         parsed = arxiv.parse_query(answer.body, day=day, category=self.source.category)
         return _day(parsed, answer, message="asked again for a missed day", empty="asked again for a missed day")
 
     def _feed(self, day: date) -> Day:
         answer = self._get(self.source.url)
+        self.moved_to = answer.moved_to
         if answer.status == 304:
             return Day(outcome=Fetch.Outcome.UNCHANGED)
-        self.moved_to = answer.moved_to
         return _day(feed.parse(answer.body, base_url=answer.url), answer, empty="the feed has no entries")
 
     def _get(self, url: str, *, conditional: bool = True) -> Answer:
@@ -213,7 +228,7 @@ class _Reader:
         try:
             read = ask(day)
             recorded = papers.record(self.source, day, read.entries, now=row.at)
-        except (FetchError, SourceError, pace.NoTurn) as error:
+        except (FetchError, SourceError, pace.NoTurn, DataError) as error:
             # The next request must not be answered "unchanged" about something that could not be used.
             self.validators = before
             row.outcome, row.message = Fetch.Outcome.FAILED, str(error)[:500]

@@ -6,6 +6,7 @@ joined, with its reasons, labels and links in between.
 """
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -31,6 +32,7 @@ HTML_BYTES = 90_000
 ABSTRACT_CHARACTERS = 700
 AUTHORS_SHOWN = 4
 SUBJECT_CHARACTERS = 78
+TEXT_WIDTH = 74
 #: Characters of the private use area: no paper holds them, `prose` takes them out.
 _MARK = "\ue000{}\ue001"
 _CUT = re.compile("\ue000(\\w+)\ue001")
@@ -75,8 +77,8 @@ class Press:
             "edition_url": settings.DIGEST_BASE_URL + reverse("edition", args=[edition.date]),
             "postal_address": settings.DIGEST_POSTAL_ADDRESS,
         }
-        links = ["sections", "unsubscribe_url", "link_url", "day", "summary", "more"]
-        self.frame_html = Parts("email/digest/body.html", context, links)
+        links = ["sections", "unsubscribe_url", "link_url", "day", "summary"]
+        self.frame_html = Parts("email/digest/body.html", context, [*links, "more"])
         self.frame_text = Parts("email/digest/body.txt", context, links)
         self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"])
         self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"])
@@ -100,7 +102,7 @@ class Press:
         }
         html_links = {name: escape(value) for name, value in links.items()}
         html = "" if subscriber.format == Subscriber.Format.TEXT else self._html(delivery, html_links)
-        text = self.frame_text.fill(sections=self._sections_text(delivery), more="", **links)
+        text = self.frame_text.fill(sections=self._sections_text(delivery), **links)
         return mail.Letter(
             to=delivery.email,
             subject=subject(delivery),
@@ -179,7 +181,8 @@ class Press:
     def _reason_text(self, label: str, query: str, paper: int) -> str:
         if not label:
             return "trending today"
-        return f"{label}: " + ", ".join(str(reason) for reason in self._reasons(query, paper))
+        found = f"{label}: " + ", ".join(str(reason) for reason in self._reasons(query, paper))
+        return textwrap.fill(found, TEXT_WIDTH, subsequent_indent="  ")
 
     def _reasons(self, query: str, paper: int) -> list[reasons.Reason]:
         parsed, document = _parsed(query), self.documents[paper]

@@ -55,8 +55,16 @@ class Source(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=~Q(kind="feed", url=""), name="feed_has_address"),
-            models.CheckConstraint(condition=~Q(kind="arxiv", category=""), name="arxiv_has_category"),
+            models.CheckConstraint(
+                condition=~Q(kind="feed", url=""),
+                name="feed_has_address",
+                violation_error_message="A feed needs the address of its RSS or Atom document.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="arxiv", category=""),
+                name="arxiv_has_category",
+                violation_error_message="An arXiv source needs a category, such as cs.CL.",
+            ),
         ]
 
     def __str__(self) -> str:

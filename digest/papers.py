@@ -54,20 +54,25 @@ def record(source: Source, day: date, entries: Iterable[Entry], *, now: datetime
 def _chunk(source: Source, rows: Sequence[tuple[Entry, date]], *, now: datetime) -> Recorded:
     wanted = {entry.identifier for entry, _ in rows}
     known = set(Paper.objects.filter(identifier__in=wanted).values_list("identifier", flat=True))
-    fresh = {entry.identifier: _paper(entry, source, now=now) for entry, _ in rows if entry.identifier not in known}
+    fresh: dict[str, Paper] = {}
+    for entry, _ in rows:
+        if entry.identifier not in known and entry.identifier not in fresh:
+            fresh[entry.identifier] = _paper(entry, source, now=now)
     Paper.objects.bulk_create(fresh.values(), ignore_conflicts=True)
     papers = {paper.identifier: paper for paper in Paper.objects.filter(identifier__in=wanted)}
 
-    changed, observed = [], {}
+    changed: dict[Paper, set[str]] = {}
+    observed = {}
     for entry, _ in rows:
         paper = papers[entry.identifier]
         before = {name: getattr(paper, name) for name in COUNTS}
-        if _merge(paper, entry, source) and paper not in changed:
-            changed.append(paper)
+        if names := _merge(paper, entry, source):
+            changed.setdefault(paper, set()).update(names)
         counts = {name: getattr(paper, name) for name in COUNTS}
         if counts != before or (entry.identifier in fresh and any(value is not None for value in counts.values())):
             observed[paper.pk] = Observation(paper=paper, at=now, **counts)
-    Paper.objects.bulk_update(changed, MERGED)
+    if changed:
+        Paper.objects.bulk_update(changed, sorted(set().union(*changed.values())))
     Observation.objects.bulk_create(observed.values(), ignore_conflicts=True)
     return Recorded(len(fresh), _list(source, rows, papers, now=now), len(changed))
 
@@ -97,8 +102,8 @@ def _list(source: Source, rows: Sequence[tuple[Entry, date]], papers: dict[str, 
 
 
 def _paper(entry: Entry, source: Source, *, now: datetime) -> Paper:
-    """A paper known by its entry alone; `_merge` fills in the rest when it is read back."""
-    return Paper(
+    """A paper as its first entry has it."""
+    paper = Paper(
         identifier=entry.identifier,
         url=entry.url,
         text_from=_RANK[Source.Kind(source.kind)],
@@ -106,19 +111,16 @@ def _paper(entry: Entry, source: Source, *, now: datetime) -> Paper:
         **{name: getattr(entry, name) for name in COUNTS},
         **_text(entry),
     )
+    _merge(paper, entry, source)
+    return paper
 
 
-MERGED = [
-    *TEXT, *LATER, *COUNTS, "text_from", "version", "authors", "categories", "keywords", "organization",
-    "published_at", "media_urls", "url",
-]  # fmt: skip
-
-
-def _merge(paper: Paper, entry: Entry, source: Source) -> bool:
-    """Take from an entry what is better than what is stored; says whether anything changed."""
+def _merge(paper: Paper, entry: Entry, source: Source) -> list[str]:
+    """Take from an entry what is better than what is stored; returns the names of the fields that changed."""
     rank = _RANK[Source.Kind(source.kind)]
     new: dict[str, Any] = {name: getattr(entry, name) for name in (*LATER, *COUNTS)}
-    new["published_at"] = entry.published_at if rank >= paper.text_from or not paper.published_at else None
+    # A listing's date may stand in for the paper's own: the earliest known is the closest to it.
+    new["published_at"] = min(filter(None, [entry.published_at, paper.published_at]), default=None)
     if rank >= paper.text_from and (entry.version or 0) >= (paper.version or 0):
         new |= _text(entry) | {"text_from": rank, "authors": _authors(entry), "url": entry.url}
     new["version"] = max(entry.version or 0, paper.version or 0) or None
@@ -130,14 +132,14 @@ def _merge(paper: Paper, entry: Entry, source: Source) -> bool:
         new["authors"] = _authors(entry)
     if entry.announce != "new" and paper.categories:
         new["categories"] = []  # a cross-list's own category may stand first; the paper's primary one is known
-    changed = False
+    changed = []
     for name, value in new.items():
         value = _fit(name, storable(value))
         # Absent never erases; 0 votes are a reading, not an absence.
         if value in (None, "", [], {}) or value == getattr(paper, name):
             continue
         setattr(paper, name, value)
-        changed = True
+        changed.append(name)
     return changed
 
 

@@ -12,6 +12,7 @@ ordered by votes, then by identifier, newest first. The editor's hand comes last
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 BASE = {"new": 1.0, "cross": 0.5, "replace": 0.25}
 HALF_LIFE_DAYS = 2
@@ -53,19 +54,26 @@ def score(candidate: Candidate) -> float:
     return round((BASE[candidate.announce] + signal(candidate)) * math.pow(2, -age / HALF_LIFE_DAYS), 6)
 
 
+class Scored(NamedTuple):
+    """A paper with its score and what else decides its place."""
+
+    identifier: str
+    score: float
+    votes: int
+    place: int | None
+
+
 def rank(candidates: Iterable[Candidate]) -> list[Ranked]:
     """Order papers, best first, ranks from 1. The same candidates give the same order, however they come."""
-    scored = sorted(((candidate, score(candidate)) for candidate in candidates), key=_order, reverse=True)
-    free = [pair for pair in scored if pair[0].place is None]
+    scored = [Scored(paper.identifier, score(paper), paper.votes, paper.place) for paper in candidates]
+    return [Ranked(paper.identifier, paper.score, number) for number, paper in enumerate(arrange(scored), start=1)]
+
+
+def arrange(papers: Iterable[Scored]) -> list[Scored]:
+    """Best first, ties broken; then those with a place are put there, the best of a shared place first."""
+    best = sorted(papers, key=lambda paper: (paper.score, paper.votes, paper.identifier), reverse=True)
+    order = [paper for paper in best if paper.place is None]
     # Of two that were given one place, the better is put there last, and so stands first.
-    placed = [pair for pair in reversed(scored) if pair[0].place is not None]
-    placed.sort(key=lambda pair: pair[0].place or 0)
-    order = free
-    for pair in placed:
-        order.insert((pair[0].place or 1) - 1, pair)
-    return [Ranked(candidate.identifier, points, number) for number, (candidate, points) in enumerate(order, start=1)]
-
-
-def _order(pair: tuple[Candidate, float]) -> tuple[float, int, str]:
-    candidate, points = pair
-    return points, candidate.votes, candidate.identifier
+    for paper in sorted((paper for paper in reversed(best) if paper.place), key=lambda paper: paper.place or 0):
+        order.insert((paper.place or 1) - 1, paper)
+    return order

@@ -1,7 +1,7 @@
 """When whose letter is due: cadence, hour and zone to a day and a moment."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 WEEKDAYS = 0b0011111
@@ -32,10 +32,10 @@ class Due:
 
 def due(habit: Habit, now: datetime) -> Due | None:
     """The letter that is due now, if any: from its hour until the reader's midnight, so a late run still catches it."""
-    local = now.astimezone(ZoneInfo(habit.zone))
-    if local.hour < habit.hour or not sends_on(habit, local.date()):
+    day = now.astimezone(ZoneInfo(habit.zone)).date()
+    if not sends_on(habit, day) or now < _moment(habit, day):
         return None
-    return on(habit, local.date())
+    return on(habit, day)
 
 
 def on(habit: Habit, day: date) -> Due:
@@ -69,5 +69,8 @@ def _first(days: int) -> int:
 
 
 def _moment(habit: Habit, day: date) -> datetime:
-    """An hour that the clocks skip is the hour after; one that they repeat is its first."""
-    return datetime.combine(day, time(habit.hour), ZoneInfo(habit.zone))
+    """An hour that the clocks skip is the hour after; one that they repeat is its first.
+
+    In UTC, because the moment of such an hour equals none of another zone (PEP 495).
+    """
+    return datetime.combine(day, time(habit.hour), ZoneInfo(habit.zone)).astimezone(UTC)

@@ -62,13 +62,13 @@ def subscribe(email: str, topics: Sequence[Topic], *, now: datetime, visit: Visi
     Returns None where a cap holds or the address is suppressed; the visitor is told the same in every case.
     """
     mailbox = throttle.mailbox_of(email)
-    if not (throttle.may_ask(visit.ip, now=now) and throttle.may_mail(mailbox, now=now)):
+    if not (throttle.may_ask(visit.ip, now=now) and throttle.may_mail(mailbox, Notice.Kind.CONFIRM, now=now)):
         return None
     subscriber = _subscriber(email, mailbox, now=now)
     if subscriber.status == Subscriber.Status.SUPPRESSED:
         return None
     if subscriber.status in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED} and not topics:
-        return _owe(subscriber, Notice.Kind.MANAGE, consent=None, now=now)
+        return _owe(subscriber, Notice.Kind.KNOWN, consent=None, now=now)
     asked = [[topic.name, topic.query] for topic in topics[:MOST_TOPICS]]
     consent = _record(subscriber, Consent.Event.REQUESTED, now=now, visit=visit, topics=asked)
     return _owe(subscriber, Notice.Kind.CONFIRM, consent=consent, now=now)
@@ -112,7 +112,7 @@ def request_link(subscriber: Subscriber, *, now: datetime) -> Notice | None:
     """Owe a letter with a fresh link to the manage page, within the caps."""
     if subscriber.status not in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}:
         return None
-    if not throttle.may_mail(subscriber.mailbox, now=now):
+    if not throttle.may_mail(subscriber.mailbox, Notice.Kind.MANAGE, now=now):
         return None
     return _owe(subscriber, Notice.Kind.MANAGE, consent=None, now=now)
 

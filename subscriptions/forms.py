@@ -92,9 +92,9 @@ class Preferences(forms.ModelForm):  # type: ignore[type-arg]
             (zone, zone.replace("_", " ")) for zone in sorted(available_timezones()) if "/" in zone or zone == "UTC"
         ]
     )
-    cadence = forms.ChoiceField(label="Letters", choices=[(choice, choice.label) for choice in OFFERED])
+    cadence = forms.ChoiceField(label="How often", choices=[(choice, choice.label) for choice in OFFERED])
     send_hour = forms.TypedChoiceField(
-        label="From", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)]
+        label="Not before", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)]
     )
 
     class Meta:

@@ -21,8 +21,10 @@ from anymail.exceptions import (
     AnymailRecipientsRefused,
 )
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.core.validators import validate_email
 
 from subscriptions.smtp import Phase
 
@@ -64,6 +66,8 @@ class Letter:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def message(self) -> EmailMultiAlternatives:
+        """Raises ValueError or ValidationError where it cannot be written, or is not to one address."""
+        validate_email(self.to)
         message = EmailMultiAlternatives(
             subject=one_line(self.subject),
             body=self.text,
@@ -102,6 +106,8 @@ class Post:
         try:
             message = letter.message()
             message.message()
+        except ValidationError as error:
+            return Verdict(Outcome.FAILED, f"This is not one address: {' '.join(error.messages)}")
         except (ValueError, UnicodeError, IndexError) as error:
             return Verdict(Outcome.FAILED, f"The letter could not be written: {error}")
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,18 @@ class Matches:
     papers: NDArray[np.int32]
     tier: NDArray[np.int8]
 
+    @classmethod
+    def none(cls) -> Self:
+        return cls(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))
+
+    def __add__(self, other: "Matches") -> "Matches":
+        """The rows of both, one after the other."""
+        return Matches(
+            np.concatenate([self.starts, other.starts[1:] + self.starts[-1]]),
+            np.concatenate([self.papers, other.papers]),
+            np.concatenate([self.tier, other.tier]),
+        )
+
 
 class Matcher:
     """Papers made ready to be asked; keeps what each term and query gave."""
@@ -57,19 +69,6 @@ class Matcher:
             name: _masks(paper.labels[name] for paper in papers) for name in ("cat", "source", "id", "has")
         }
         self._leaves: dict[Term | Label | Range, Masks] = {}
-        self._kept = Matches(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))
-
-    def matches_of(self, queries: Sequence[Query]) -> Matches:
-        """`match` for a list that only grows from call to call: what was evaluated before is kept."""
-        done = len(self._kept.starts) - 1
-        if done < len(queries):
-            more = self.match(queries[done:])
-            self._kept = Matches(
-                np.concatenate([self._kept.starts, more.starts[1:] + self._kept.starts[-1]]),
-                np.concatenate([self._kept.papers, more.papers]),
-                np.concatenate([self._kept.tier, more.tier]),
-            )
-        return self._kept
 
     def match(self, queries: Sequence[Query]) -> Matches:
         """Evaluate each query over all papers."""

@@ -169,6 +169,7 @@ class Notice(models.Model):
 
     class Kind(models.TextChoices):
         CONFIRM = "confirm", "confirm your address"
+        KNOWN = "known", "you are subscribed already"
         MANAGE = "manage", "your link"
 
     class Status(models.TextChoices):

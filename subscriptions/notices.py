@@ -41,7 +41,7 @@ def letter(notice: Notice, *, now: datetime) -> mail.Letter:
     else:
         path = reverse("manage", args=[tokens.issue(Scope.MANAGE, notice.subscriber_id, now=now)])
     context = {"url": settings.DIGEST_BASE_URL + path, "name": settings.DIGEST_NAME, "site": settings.DIGEST_BASE_URL}
-    folder = f"email/{notice.kind}"
+    folder = "email/confirm" if notice.kind == Notice.Kind.CONFIRM else "email/manage"
     return mail.Letter(
         to=notice.subscriber.email,
         subject=render_to_string(f"{folder}/subject.txt", context).strip(),

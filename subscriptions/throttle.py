@@ -5,8 +5,10 @@ from ipaddress import ip_address, ip_network
 
 from subscriptions.models import Consent, Notice
 
-#: Letters about the subscription to one mailbox: one in 15 minutes, three in a day.
-MAILBOX = ((timedelta(minutes=15), 1), (timedelta(days=1), 3))
+#: Letters to one mailbox that anybody can cause by typing its address: one in 15 minutes, three in a day.
+STRANGERS = ((timedelta(minutes=15), 1), (timedelta(days=1), 3))
+#: Letters that only who holds one of its letters can cause.
+READERS = ((timedelta(minutes=2), 1), (timedelta(days=1), 6))
 #: Requests from one address and from its network (IPv4 /24, IPv6 /64) in an hour.
 PER_ADDRESS, PER_NETWORK = 5, 20
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
@@ -21,10 +23,13 @@ def mailbox_of(email: str) -> str:
     return f"{local}@{domain}"
 
 
-def may_mail(mailbox: str, *, now: datetime) -> bool:
-    """Whether one more letter about a subscription may go to a mailbox now."""
+def may_mail(mailbox: str, kind: str, *, now: datetime) -> bool:
+    """Whether one more notice of a kind may go to a mailbox now."""
+    asked_within = kind == Notice.Kind.MANAGE
     notices = Notice.objects.filter(mailbox=mailbox)
-    return all(notices.filter(created_at__gt=now - span).count() < most for span, most in MAILBOX)
+    notices = notices.filter(kind=kind) if asked_within else notices.exclude(kind=Notice.Kind.MANAGE)
+    limits = READERS if asked_within else STRANGERS
+    return all(notices.filter(created_at__gt=now - span).count() < most for span, most in limits)
 
 
 def may_ask(ip: str | None, *, now: datetime) -> bool:

@@ -134,10 +134,10 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
 def while_debugging(view: View) -> View:
     @functools.wraps(view)
-    def wrapped(request: HttpRequest, *args: str) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
         if not settings.DEBUG:
             raise Http404
-        return view(request, *args)
+        return view(request, *args, **kwargs)
 
     return wrapped
 

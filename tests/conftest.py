@@ -14,6 +14,7 @@ def now():
 @pytest.fixture(autouse=True)
 def outbox_of_its_own(settings, tmp_path):
     """Letters of one test are nobody else's."""
+    settings.EMAIL_BACKEND = "subscriptions.outbox.EmailBackend"
     settings.DIGEST_OUTBOX_DIR = tmp_path / "outbox"
 
 

@@ -129,3 +129,15 @@ def test_the_compose_file_is_valid(tmp_path):
 def test_the_lock_files_name_no_host():
     for name in ("requirements.lock", "requirements-dev.lock"):
         assert not re.search(r"https?://|file:|--(index|find|extra)", (ROOT / name).read_text())
+
+
+def test_no_log_holds_a_token():
+    import logging
+
+    from digest.config.logs import HideTokens
+
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "Not Found: %s", ("/u/1.6a1e8d80.xLQDRRHc",), None)
+
+    HideTokens().filter(record)
+
+    assert record.getMessage() == "Not Found: /u/…"

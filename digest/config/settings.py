@@ -45,6 +45,11 @@ EMAIL_URL: str = read("str", "EMAIL_URL", "outbox:")
 SECRET_KEY: str = read("str", "SECRET_KEY", "")
 DIGEST_DATA_DIR = Path(read("str", "DIGEST_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 
+try:
+    DIGEST_DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    refuse(f"DIGEST_DATA_DIR cannot be made: {error}. Name a folder that may be written to.")
+
 #: On by itself only while everything is embedded, so that nobody runs a public site with it by forgetting it.
 DEBUG: bool = read("bool", "DEBUG", not (SECRET_KEY or DATABASE_URL or REDIS_URL or EMAIL_URL != "outbox:"))
 
@@ -53,7 +58,6 @@ def generated_secret() -> str:
     """A key of this copy's own, so that links in letters work after a restart. DEBUG only."""
     file = DIGEST_DATA_DIR / "secret-key"
     if not file.exists():
-        DIGEST_DATA_DIR.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.write_text(secrets.token_urlsafe(48))
     return file.read_text().strip()
@@ -81,7 +85,9 @@ DIGEST_HF_ENDPOINT: str = read("str", "DIGEST_HF_ENDPOINT", "https://huggingface
 DIGEST_ARXIV_FEED_URL: str = read("str", "DIGEST_ARXIV_FEED_URL", "https://rss.arxiv.org").rstrip("/")
 DIGEST_ARXIV_QUERY_URL: str = read("str", "DIGEST_ARXIV_QUERY_URL", "https://export.arxiv.org/api/query")
 DIGEST_ARXIV_CATEGORIES: list[str] = [
-    name.strip() for name in read("list", "DIGEST_ARXIV_CATEGORIES", ["cs.AI", "cs.CL", "cs.CV", "cs.LG", "cs.RO"])
+    name.strip()
+    for name in read("list", "DIGEST_ARXIV_CATEGORIES", ["cs.AI", "cs.CL", "cs.CV", "cs.LG", "cs.RO"])
+    if name.strip()
 ]
 #: Days without an announcement besides weekends; empty means the list shipped with this version.
 DIGEST_ARXIV_HOLIDAYS: list[date] = read("list", "DIGEST_ARXIV_HOLIDAYS", [])
@@ -141,7 +147,9 @@ SECURE = base.scheme == "https"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
-SECURE_REFERRER_POLICY = "no-referrer"
+# Links with tokens are told to nobody else. Not "no-referrer": with it browsers send `Origin: null`, which the
+# protection against forged posts must refuse.
+SECURE_REFERRER_POLICY = "same-origin"
 #: A proxy in front names the visitor's own scheme and address; without one, whoever asks could make them up.
 DIGEST_BEHIND_PROXY: bool = read("bool", "DIGEST_BEHIND_PROXY", False)
 if DIGEST_BEHIND_PROXY:
@@ -212,7 +220,6 @@ if DATABASE_URL:
     except (EnvError, ValueError) as error:
         refuse(f"DATABASE_URL cannot be read: {error}")
 else:
-    DIGEST_DATA_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
@@ -237,7 +244,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
+    "filters": {"tokens": {"()": "digest.config.logs.HideTokens"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr, "filters": ["tokens"]}
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # httpx tells every URL it asks for; what came of a fetch stands in the Fetch rows.
     "loggers": {"httpx": {"level": "WARNING"}, "waitress.queue": {"level": "ERROR"}},

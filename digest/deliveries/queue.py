@@ -25,6 +25,9 @@ from subscriptions.query import Query, QueryError, parse
 BLOCK = 5_000
 #: An edition that was missed and is published late still reaches readers for this many days.
 LATE_DAYS = 3
+#: One published longer than this after a reader's hour waits for the reader's next letter: readers far east of the
+#: editions' zone would otherwise get every letter in their afternoon.
+WAIT = timedelta(hours=4)
 _KINDS = ((True, True), (True, False), (False, True), (False, False))
 
 
@@ -45,8 +48,9 @@ def queue(
     """
     counts: Counter[str] = Counter()
     for (due, editions), habits in _due(now=now, today=today, by_hand=by_hand).items():
-        run = _Run(due, editions, now=now)
+        run: _Run | None = None  # dear to make, and mostly nobody is waiting for it
         for block in _blocks(habits, due, editions[-1], today=today):
+            run = run or _Run(due, editions, now=now)
             for status, count in run.write(block).items():
                 counts[status] += count
             progress(len(block))
@@ -82,13 +86,13 @@ def _due(*, now: datetime, today: date, by_hand: bool) -> dict[_Group, list[Habi
 def _editions(published: list[Edition], due: Due, *, late: bool) -> Iterator[Edition]:
     """The editions since the letter before, and those of the days before it that were published only after it."""
     for edition in published:
-        missed = late and edition.date > due.since - timedelta(days=LATE_DAYS) and _after(edition, due.since_at)
-        if edition.date <= due.day and (edition.date > due.since or missed):
+        assert edition.published_at is not None
+        new = edition.date > due.since
+        if late:
+            missed = edition.date > due.since - timedelta(days=LATE_DAYS) and edition.published_at > due.since_at
+            new = (new or missed) and edition.published_at <= due.at + WAIT
+        if new and edition.date <= due.day:
             yield edition
-
-
-def _after(edition: Edition, moment: datetime) -> bool:
-    return edition.published_at is not None and edition.published_at > moment
 
 
 def _blocks(habits: list[Habit], due: Due, newest: Edition, *, today: date) -> Iterator[list[int]]:
@@ -117,9 +121,9 @@ class _Run:
         rows = Paper.objects.in_bulk(self.papers) if len(self.papers) < 500 else _in_bulk(self.papers)
         self.matcher = Matcher(documents(rows[key] for key in self.papers))
         self.visible = _visible([announce[key] for key in self.papers])
-        #: query text → row of the compiled queries, None for one that cannot be read
+        #: query text → row of the matches, None for one that cannot be read
         self.rows: dict[str, int | None] = {}
-        self.queries: list[Query] = []
+        self.matches = Matches.none()
 
     @transaction.atomic
     def write(self, block: list[int]) -> Counter[str]:
@@ -151,7 +155,7 @@ class _Run:
         choice = compose.choose(
             readers,
             compose.Candidates(visible=self.visible),
-            self._matches(),
+            self.matches,
             self._sent(np.array(list(number), np.int64)),
         )
         return compose.digests(
@@ -165,25 +169,25 @@ class _Run:
     def _topics(self, keys: list[int]) -> list[tuple[int, str, str, int, int]]:
         """(subscriber, label, query, row of the matches, cap), ordered by subscriber and position."""
         rows = Subscription.objects.filter(subscriber__in=keys, is_muted=False).order_by("subscriber", "position", "pk")
-        found = []
-        for subscriber, label, query, cap in rows.values_list("subscriber_id", "label", "query", "max_papers"):
-            row = self._row(query)
-            if row is not None:
-                found.append((subscriber, label, query, row, cap or compose.NO_CAP))
-        return found
+        topics = list(rows.values_list("subscriber_id", "label", "query", "max_papers"))
+        self._evaluate({query for _, _, query, _ in topics} - self.rows.keys())
+        return [
+            (subscriber, label, query, row, cap or compose.NO_CAP)
+            for subscriber, label, query, cap in topics
+            if (row := self.rows[query]) is not None
+        ]
 
-    def _row(self, text: str) -> int | None:
-        """The row of a query, read when it is first seen. What was stored once and cannot be read finds nothing."""
-        if text not in self.rows:
+    def _evaluate(self, texts: set[str]) -> None:
+        """Read and match the queries that no block had before. What was stored and cannot be read finds nothing."""
+        queries: list[Query] = []
+        first = len(self.matches.starts) - 1
+        for text in sorted(texts):
             try:
-                self.queries.append(parse(text))
-                self.rows[text] = len(self.queries) - 1
+                queries.append(parse(text))
+                self.rows[text] = first + len(queries) - 1
             except QueryError:
                 self.rows[text] = None
-        return self.rows[text]
-
-    def _matches(self) -> Matches:
-        return self.matcher.matches_of(self.queries)
+        self.matches += compose.best_first(self.matcher.match(queries), len(self.papers))
 
     def _sent(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """reader × P + paper for every candidate that one of these subscribers was given before; sorted."""

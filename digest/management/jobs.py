@@ -25,9 +25,8 @@ def fetch(day: date, *, force: bool, tell: Tell) -> str:
         if row.outcome in {Fetch.Outcome.READ, Fetch.Outcome.STALE, Fetch.Outcome.FAILED} or row.day == day:
             new = f", {row.new_listings:,} new" if row.entries else ""
             message = f" ({row.message})" if row.message else ""
-            tell(
-                f"  {row.source.label}, {row.day}: {row.get_outcome_display()}, {count(row.entries, 'paper')}{new}{message}"
-            )
+            what = f"{row.get_outcome_display()}, {count(row.entries, 'paper')}{new}{message}"
+            tell(f"  {row.source.label}, {row.day}: {what}")
 
     rows = intake.fetch(
         day,

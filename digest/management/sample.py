@@ -1,8 +1,22 @@
 """An invented day, for a look around without a network. None of these papers exists."""
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from digest.sources.entry import Author, Entry, Organization
+
+
+class _Sample(NamedTuple):
+    title: str
+    authors: str
+    category: str
+    votes: int
+    comments: int
+    stars: int
+    abstract: str
+    keywords: str
+    organization: str
+
 
 _PAPERS = (
     ("Counting Widgets with Very Small Models", "Ada Example, Ben Sample, Chris Placeholder", "cs.LG", 94, 7, 312,
@@ -55,25 +69,22 @@ _PAPERS = (
 
 
 def entries() -> list[Entry]:
-    return [_entry(number, *paper) for number, paper in enumerate(_PAPERS, start=90001)]
+    return [_entry(number, _Sample(*paper)) for number, paper in enumerate(_PAPERS, start=90001)]
 
 
-def _entry(
-    number: int, title: str, names: str, category: str, votes: int, comments: int, stars: int, abstract: str,
-    keywords: str, organization: str,
-) -> Entry:  # fmt: skip
+def _entry(number: int, paper: _Sample) -> Entry:
     return Entry(
         identifier=f"sample.{number}",
         url=f"https://example.org/papers/{number}",
-        title=title,
-        abstract=abstract,
-        authors=tuple(Author(name=name) for name in names.split(", ")),
-        categories=(category,),
-        keywords=tuple(keywords.split(", ")),
+        title=paper.title,
+        abstract=paper.abstract,
+        authors=tuple(Author(name=name) for name in paper.authors.split(", ")),
+        categories=(paper.category,),
+        keywords=tuple(paper.keywords.split(", ")),
         published_at=datetime(2026, 1, 5, tzinfo=UTC),
-        votes=votes,
-        comments=comments,
-        stars=stars,
-        organization=Organization(name=organization) if organization else None,
-        code_url=f"https://example.org/code/{number}" if stars else "",
+        votes=paper.votes,
+        comments=paper.comments,
+        stars=paper.stars,
+        organization=Organization(name=paper.organization) if paper.organization else None,
+        code_url=f"https://example.org/code/{number}" if paper.stars else "",
     )

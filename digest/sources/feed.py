@@ -10,6 +10,9 @@ from digest.sources import xml
 from digest.sources.entry import Author, Entry, Parsed, SourceError
 from digest.sources.identifiers import arxiv_id, canonical_url, web_identifier
 
+#: a longer link cannot be stored
+URL_LENGTH = 500
+
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
 _DOI_PLACES = ("prism_doi", "dc_identifier", "arxiv_doi", "doi")
 
@@ -68,10 +71,13 @@ def _identify(item: Any, base_url: str) -> tuple[str, int | None, str]:
     for place in (guid, link, *(str(item.get(key) or "") for key in _DOI_PLACES)):
         if found := arxiv_id(place):
             return *found, f"https://arxiv.org/abs/{found[0]}"
-    url = _absolute(link, base_url) or (_absolute(guid, "") if guid.startswith("http") else "")
-    if not url:
+    address = _absolute(link, base_url) or (_absolute(guid, "") if guid.startswith("http") else "")
+    if not address:
         raise ValueError("it has no web link")
-    return web_identifier(url), None, canonical_url(url)
+    url = canonical_url(address)
+    if len(url) > URL_LENGTH:
+        raise ValueError("its web link is too long")
+    return web_identifier(address), None, url
 
 
 def _absolute(address: str, base_url: str) -> str:

@@ -45,7 +45,7 @@ FIELDS = {name: name for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS)} |
 }
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<open>\() | (?P<close>\))
+    r"""\s*+(?:(?P<open>\() | (?P<close>\))
       | (?P<field>[^\W\d_]+:(?!//)\s*)
       | (?P<minus>-)(?=[^\s\-)])
       | (?P<quoted>"[^"]*")
@@ -54,7 +54,14 @@ _TOKEN = re.compile(
       | (?P<chunk>[^\s()"]+))""",
     re.VERBOSE,
 )
-_QUOTES = str.maketrans({"\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"'})
+_OPERATORS = frozenset({"AND", "OR", "NOT"})
+_WORDS = frozenset({"chunk", "quoted"})
+_BEGINNINGS = _WORDS | {"open", "field", "NOT", "minus", "range"}
+_AFTER_AND = frozenset({"OR", "close", "end"})
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
+_BARE_ID = re.compile(r"\d{4}\.\d{4,5}(?:v\d+)?", re.ASCII)
+#: A comparison that somebody wrote without its colon.
+_NO_COLON = re.compile(rf"(?P<field>{'|'.join(RANGE_FIELDS)})(?P<rest>[<>]=?.+|=.+)", re.IGNORECASE)
 _ID = re.compile(
     r"(?:arxiv:)?(?P<id>\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7}|[\w.-]+?)(?:v\d+)*", re.IGNORECASE | re.ASCII
 )
@@ -100,11 +107,11 @@ class _Parser:
     # The grammar --------------------------------------------------------------------------------------------------
 
     def whole(self) -> Query:
-        if not self.tokens:
+        if self.peek().kind == "end":
             raise QueryError("The query is empty: write the words you want to find, such as robot video.")
         query = self.either(field="", depth=0)
-        if token := self.peek():  # nothing but a closing parenthesis ends a query early
-            raise self.error("This parenthesis closes nothing.", token, without=True)
+        if self.peek().kind != "end":  # nothing but a closing parenthesis ends a query early
+            raise self.error("This parenthesis closes nothing.", self.peek(), without=True)
         return query
 
     def either(self, *, field: str, depth: int) -> Query:
@@ -115,13 +122,15 @@ class _Parser:
 
     def both(self, *, field: str, depth: int) -> Query:
         parts = [self.part(field=field, depth=depth)]
-        while (token := self.peek()) and token.kind not in {"OR", "close"}:
+        while self.peek().kind not in _AFTER_AND:
             self.take("AND")
             parts.append(self.part(field=field, depth=depth))
         return all_of(parts)
 
     def part(self, *, field: str, depth: int) -> Query:
         token = self.next()
+        if token.kind in _WORDS:
+            return self.term(token, field=field)
         if depth > DEEPEST:
             raise self.error(f"Parentheses and NOTs go more than {DEEPEST} deep: write it flatter.", token)
         if token.kind in {"NOT", "minus"}:
@@ -135,8 +144,8 @@ class _Parser:
         return self.term(token, field=field)
 
     def group(self, opening: _Token, *, field: str, depth: int) -> Query:
-        if (token := self.peek()) and token.kind == "close":
-            raise self.error("There is nothing between these parentheses.", opening, to=token, without=True)
+        if self.peek().kind == "close":
+            raise self.error("There is nothing between these parentheses.", opening, to=self.peek(), without=True)
         query = self.either(field=field, depth=depth + 1)
         if not self.take("close"):
             raise self.error("This parenthesis is never closed.", opening, suggestion=self.text.rstrip() + ")")
@@ -147,7 +156,10 @@ class _Parser:
         if name is None:
             raise self.unknown(token)
         value = self.peek()
-        if value is None or value.kind in {"close", "AND", "OR", "NOT", "minus", "field"}:
+        if name == "id" and value.kind == "field" and FIELDS.get(value.text.lower()) == "id":  # id:arXiv:2606.01234
+            self.place += 1
+            value = self.peek()
+        if value.kind in {"end", "close", "AND", "OR", "NOT", "minus", "field"}:
             raise self.error(f"{name}: needs something after it, such as {_EXAMPLES[name]}.", token)
         self.place += 1
         if value.kind == "open":
@@ -163,6 +175,12 @@ class _Parser:
     def term(self, token: _Token, *, field: str) -> Query:
         if token.kind == "range":
             raise self.error("A comparison needs a field before it, such as votes:>=20.", token)
+        if token.kind == "chunk" and not field:
+            if _BARE_ID.fullmatch(token.text):
+                return self.count(token, self.label(token, "id"))
+            if found := _NO_COLON.fullmatch(token.text):
+                reason = f"A comparison needs a colon: {found['field']}:{found['rest']}"
+                raise self.error(reason, token, put=f"{found['field']}:{found['rest']}")
         term = _term(token.text, field)
         if not term.words:
             raise self.error(f"There is no word in {token.text}.", token, without=True)
@@ -243,30 +261,35 @@ class _Parser:
         for match in _TOKEN.finditer(self.text):
             kind = str(match.lastgroup)
             token = _Token(kind, match[kind], match.start(kind), match.end())
-            if kind == "unclosed":
-                raise self.error("This quotation mark is never closed.", token, suggestion=self.text.rstrip() + '"')
-            if kind == "field":
+            if kind == "chunk":
+                if token.text in _OPERATORS:
+                    token = token._replace(kind=token.text)
+            elif kind == "field":
                 name = token.text.rstrip().removesuffix(":")
                 # "Widgets: a survey" holds no field
                 known = not token.text[-1].isspace() or name.lower() in FIELDS
                 token = token._replace(kind="field" if known else "chunk", text=name if known else token.text)
-            elif token.text in ("AND", "OR", "NOT"):
-                token = token._replace(kind=token.text)
+            elif kind == "unclosed":
+                raise self.error("This quotation mark is never closed.", token, suggestion=self.text.rstrip() + '"')
             found.append(token)
+        found.append(_Token("end", "", len(self.text), len(self.text)))
         return found
 
-    def peek(self) -> _Token | None:
-        return self.tokens[self.place] if self.place < len(self.tokens) else None
+    def peek(self) -> _Token:
+        return self.tokens[self.place]
 
     def take(self, kind: str) -> bool:
-        token = self.peek()
-        self.place += (taken := token is not None and token.kind == kind)
+        self.place += (taken := self.tokens[self.place].kind == kind)
         return taken
 
     def next(self) -> _Token:
-        token = self.peek()
+        """The token that a term, a group or a NOT begins with."""
+        token = self.tokens[self.place]
+        if token.kind in _BEGINNINGS:
+            self.place += 1
+            return token
         before = self.tokens[self.place - 1] if self.place else None
-        if token is None:
+        if token.kind == "end":
             assert before is not None  # an empty text is refused before
             if before.kind == "open":
                 raise self.error("This parenthesis is never closed.", before, without=True)
@@ -274,11 +297,8 @@ class _Parser:
         if token.kind in {"AND", "OR"}:
             raise self.error(f"{token.text} needs a word before it; to find the word itself write "
                              f'"{token.text.lower()}".', token, without=True)  # fmt: skip
-        if token.kind == "close":
-            reason = f"Something must follow {before.text}." if before else "This parenthesis closes nothing."
-            raise self.error(reason, before or token, without=True)
-        self.place += 1
-        return token
+        reason = f"Something must follow {before.text}." if before else "This parenthesis closes nothing."
+        raise self.error(reason, before or token, without=True)
 
     def unknown(self, token: _Token) -> QueryError:
         near = difflib.get_close_matches(token.text.lower(), FIELDS, n=1)

@@ -152,7 +152,7 @@ def names(**addresses: list[str]) -> Callable[..., list[tuple[Any, ...]]]:
     turns = {name: itertools.cycle(found) for name, found in addresses.items()}
 
     def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
-        found = next(turns[host.split(".")[0]])
+        found = next(turns[host.split(".", maxsplit=1)[0]])
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found.split()]
 
     return resolve
@@ -557,9 +557,14 @@ def test_a_broken_answer_does_not_spoil_the_next_one(serve: Serve) -> None:
     "answer",
     [
         pytest.param(http("200 OK", "Content-Encoding: gzip", body=gzip.compress(b"<feed/>", mtime=0)), id="announced"),
-        pytest.param(http("200 OK", "Content-Encoding: X-GZIP", body=gzip.compress(b"<feed/>", mtime=0)), id="old name"),
+        pytest.param(
+            http("200 OK", "Content-Encoding: X-GZIP", body=gzip.compress(b"<feed/>", mtime=0)), id="old name"
+        ),
         pytest.param(http("200 OK", body=gzip.compress(b"<feed/>", mtime=0)), id="unannounced"),
-        pytest.param(http("200 OK", body=gzip.compress(b"<fe", mtime=0) + gzip.compress(b"ed/>", mtime=0) + bytes(9)), id="members"),
+        pytest.param(
+            http("200 OK", body=gzip.compress(b"<fe", mtime=0) + gzip.compress(b"ed/>", mtime=0) + bytes(9)),
+            id="members",
+        ),
         pytest.param(chunked(*(bytes([b]) for b in gzip.compress(b"<feed/>", mtime=0)), b""), id="byte by byte"),
         pytest.param(http("200 OK", "Content-Encoding: identity", body=b"<feed/>"), id="plain"),
         pytest.param(b"HTTP/1.0 200 OK\r\n\r\n<feed/>", id="until the connection closes"),
@@ -661,7 +666,9 @@ EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
         pytest.param(_dripping(CHUNKED, b"0"), id="chunk size"),
         pytest.param(_dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"), id="header"),
         pytest.param(_dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="promises"),
-        pytest.param(_dripping(http("200 OK", body=gzip.compress(b"", mtime=0)[:10], length=999), EMPTY_BLOCK), id="gzip"),
+        pytest.param(
+            _dripping(http("200 OK", body=gzip.compress(b"", mtime=0)[:10], length=999), EMPTY_BLOCK), id="gzip"
+        ),
     ],
 )
 def test_dripping_gains_no_time(script: Script, serve: Serve) -> None:

@@ -1,12 +1,17 @@
-"""Invented papers, and queries about them, for Hypothesis: a small vocabulary, so that much is found."""
+"""Invented papers, and queries about them: a small vocabulary, so that much is found.
 
-from datetime import date
-from typing import Any
+`tree` and `document` grow from any source of randomness: by the thousand from `random.Random`, or as the Hypothesis
+strategies `trees` and `documents`, which shrink.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from random import Random
 
 from hypothesis import strategies as st
 
-from subscriptions.query import And, Document, Label, Not, Or, Query, Range, Term
-from subscriptions.query.tree import WORD_FIELDS, all_of, any_of, none_of
+from subscriptions.query import Document, Label, Query, Range, Term
+from subscriptions.query.tree import RANGE_FIELDS, WORD_FIELDS, all_of, any_of, none_of
 from subscriptions.query.words import words
 
 #: Words that are near one another: plurals, compounds in both spellings, accents, one inside another.
@@ -21,85 +26,93 @@ NAMES = ("Ada Lovelace", "Émilie du Châtelet", "Jean-Paul Models", "Lucas Robl
 CATEGORIES = ("cs.CL", "cs.CV", "cs.AI", "math.AG", "q-bio.NC", "econ")
 SOURCES = ("arxiv", "huggingface", "my blog")
 PROPERTIES = ("code", "project", "summary", "thumbnail")
-FIRST_DAY, LAST_DAY = date(2025, 11, 1), date(2026, 6, 30)
+IDENTIFIERS = ("2606.90001", "2606.90002", "2606.90003", "math/0606001", "web.0a1b2c3d")
+LABELS = {
+    "cat": ("cs", "cs.cl", "math", "math.ag", "q-bio", "econ", "hep-th"),
+    "source": (*SOURCES, "-odd", "//odd", "odd: one"),
+    "id": IDENTIFIERS,
+    "has": PROPERTIES,
+}
+NUMBERS = (0, 0, 1, 2, 3, 5, 20, 100, 101)
+FIRST_DAY, DAYS = date(2025, 11, 1), 240
 
 
-def texts(longest: int) -> st.SearchStrategy[str]:
-    pair = st.sampled_from(SEPARATORS).flatmap(lambda sign: st.sampled_from(SPELLED).map(lambda word: word + sign))
-    return st.lists(pair, max_size=longest).map("".join)
+def document(random: Random) -> Document:
+    """An invented paper."""
+    votes, stars, comments = (random.choice(NUMBERS) for _ in range(3))
+    return Document(
+        identifier=random.choice(IDENTIFIERS),
+        title=_text(random, 6),
+        abstract=_text(random, 10),
+        authors=_some(random, NAMES),
+        organizations=_some(random, NAMES, 1),
+        keywords=tuple(_text(random, 2) for _ in range(random.randint(0, 2))),
+        categories=_some(random, CATEGORIES),
+        sources=_some(random, SOURCES),
+        properties=frozenset(_some(random, PROPERTIES)),
+        votes=votes,
+        stars=stars,
+        comments=comments,
+        day=_day(random) if random.randint(0, 9) else None,
+    )
 
 
-def some(values: tuple[str, ...], most: int = 3) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.lists(st.sampled_from(values), max_size=most, unique=True).map(tuple)
+def _text(random: Random, longest: int) -> str:
+    return "".join(random.choice(SPELLED) + random.choice(SEPARATORS) for _ in range(random.randint(0, longest)))
 
 
-numbers = st.integers(0, 12) | st.sampled_from((20, 100, 101))
-documents = st.builds(
-    Document,
-    identifier=st.sampled_from([f"2606.9000{last}" for last in range(10)]),
-    title=texts(6),
-    abstract=texts(10),
-    authors=some(NAMES),
-    organizations=some(NAMES, 1),
-    keywords=st.lists(texts(2), max_size=2).map(tuple),
-    categories=some(CATEGORIES),
-    sources=some(SOURCES),
-    properties=some(PROPERTIES).map(frozenset),
-    votes=numbers,
-    stars=numbers,
-    comments=numbers,
-    day=st.none() | st.dates(FIRST_DAY, LAST_DAY),
-)
+def _some(random: Random, values: Sequence[str], most: int = 3) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(random.choice(values) for _ in range(random.randint(0, most))))
 
 
-def _term(wanted: list[str], field: str, kind: str, cut: int) -> Term:
-    if kind == "prefix":
-        wanted = [*wanted[:-1], wanted[-1][: max(2, cut)]]
-        kind = kind if len(wanted[-1]) > 1 else ""
-    return Term(tuple(wanted), field, quoted=kind == "quoted", prefix=kind == "prefix")
+def _day(random: Random) -> date:
+    return FIRST_DAY + timedelta(days=random.randint(0, DAYS))
 
 
-def _range(field: str, ends: list[int], shape: str) -> Range:
-    low, high = sorted(ends)
-    return Range(field, None if shape == "up to" else low, None if shape == "from" else high)
+def tree(random: Random, depth: int = 4) -> Query:
+    """A query in the normal form in which `parse` gives it."""
+    shape = random.randint(0, 9) if depth else 0
+    if shape < 4:
+        return leaf(random)
+    if shape < 6:
+        return none_of(tree(random, depth - 1))
+    join = all_of if shape < 8 else any_of
+    return join(tree(random, depth - 1) for _ in range(random.randint(2, 3)))
 
 
-fields = st.sampled_from(("", "", "", *WORD_FIELDS))
-folded = st.lists(st.sampled_from(FOLDED), min_size=1, max_size=3)
-terms = st.builds(_term, folded, fields, st.sampled_from(("", "", "quoted", "prefix")), st.integers(2, 6))
-labels = (
-    st.builds(Label, st.just("cat"), st.sampled_from(("cs", "cs.cl", "math", "math.ag", "q-bio", "econ", "hep-th")))
-    | st.builds(Label, st.just("source"), st.sampled_from((*SOURCES, "-odd", "//odd", "odd: one")))
-    | st.builds(Label, st.just("id"), st.sampled_from(("2606.90001", "2606.90002", "math/0606001", "web.0a1b2c3d")))
-    | st.builds(Label, st.just("has"), st.sampled_from(PROPERTIES))
-)
-_shapes = st.sampled_from(("from", "up to", "within"))
-_days = st.dates(FIRST_DAY, LAST_DAY).map(date.toordinal) | st.sampled_from((1, date.max.toordinal()))
-ranges = (
-    st.builds(_range, st.sampled_from(("votes", "stars", "comments")), st.lists(numbers, min_size=2, max_size=2), _shapes)
-    | st.builds(_range, st.just("year"), st.lists(st.integers(2024, 2027), min_size=2, max_size=2), _shapes)
-    | st.builds(_range, st.just("date"), st.lists(_days, min_size=2, max_size=2), _shapes)
-)
-leaves: st.SearchStrategy[Query] = terms | terms | terms | labels | ranges
-
-
-def _grown(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Query]:
-    several = st.lists(inner, min_size=2, max_size=3)
-    return several.map(all_of) | several.map(any_of) | inner.map(none_of)
-
-
-#: Trees in the normal form in which `parse` gives them.
-trees: st.SearchStrategy[Query] = st.recursive(leaves, _grown, max_leaves=8)
-
-
-def plain_words(query: Query) -> list[str]:
-    """Every word of the query's terms."""
-    match query:
-        case And(parts) | Or(parts):
-            return [word for part in parts for word in plain_words(part)]
-        case Not(part):
-            return plain_words(part)
-        case Term():
-            return list(query.words)
+def leaf(random: Random) -> Query:
+    match random.randint(0, 9):
+        case 0 | 1:
+            field = random.choice(list(LABELS))
+            return Label(field, random.choice(LABELS[field]))
+        case 2:
+            return _range(random)
         case _:
-            return []
+            return term(random)
+
+
+def term(random: Random) -> Term:
+    wanted = [random.choice(FOLDED) for _ in range(random.choice((1, 1, 2, 3)))]
+    if random.randint(0, 3) == 0:
+        wanted = [word.exact for word in words(random.choice(SPELLED))]
+    field = random.choice(("", "", "", *WORD_FIELDS))
+    kind = random.choice(("", "", "quoted", "prefix"))
+    if kind == "prefix":
+        wanted[-1] = wanted[-1][: random.randint(2, 6)].rstrip("+#")
+    return Term(tuple(wanted), field, quoted=kind == "quoted", prefix=kind == "prefix" and len(wanted[-1]) > 1)
+
+
+def _range(random: Random) -> Range:
+    field = random.choice(RANGE_FIELDS)
+    ends: list[int] = []
+    for _ in range(2):
+        day = _day(random)
+        ends.append({"year": day.year, "date": day.toordinal()}.get(field, random.choice(NUMBERS)))
+    low, high = sorted(ends)
+    shape = random.randint(0, 2)
+    return Range(field, None if shape == 1 else low, None if shape == 2 else high)
+
+
+_random = st.randoms(use_true_random=False)
+trees: st.SearchStrategy[Query] = st.builds(tree, _random)
+documents: st.SearchStrategy[Document] = st.builds(document, _random)

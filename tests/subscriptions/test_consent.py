@@ -105,6 +105,16 @@ def test_a_mailbox_gets_one_letter_in_a_quarter_of_an_hour_and_three_a_day():
     assert owed == [True, False, False, True, True, False, False, False]
 
 
+def test_asking_for_ones_link_has_a_limit_of_its_own():
+    confirm(ask())
+    reader = Subscriber.objects.get()
+    moments = [NOW + timedelta(minutes=minutes) for minutes in (0, 1, 3, 30, 60, 90, 120, 150)]
+
+    owed = [consent.request_link(reader, now=moment) is not None for moment in moments]
+
+    assert owed == [True, False, True, True, True, True, True, False]
+
+
 @pytest.mark.parametrize("other", ["r.e.a.d.e.r@gmail.com", "reader+x@gmail.com", "READER@googlemail.com"])
 def test_the_spellings_of_a_mailbox_share_its_limit(other):
     assert ask("reader@gmail.com") is not None
