@@ -24,6 +24,7 @@ from digest.models import (
     Source,
 )
 from subscriptions import clock
+from subscriptions.desk import ReadOnly
 
 admin.site.site_header = "Paperboy"
 admin.site.site_title = "Paperboy"
@@ -32,19 +33,6 @@ admin.site.index_title = "The desk"
 
 #: An address typed without a scheme is meant with https.
 URLS: Any = {models.URLField: {"assume_scheme": "https"}}
-
-
-class ReadOnly(admin.options.BaseModelAdmin):  # type: ignore[type-arg]
-    """Looking, no touching: rows that only the system writes."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class FetchInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]

@@ -7,21 +7,9 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from subscriptions import clock, consent
+from subscriptions.desk import ReadOnly
 from subscriptions.models import Consent, Notice, Subscriber, Subscription
 from subscriptions.throttle import mailbox_of
-
-
-class ReadOnly(admin.options.BaseModelAdmin):  # type: ignore[type-arg]
-    """Looking, no touching: rows that only the system writes."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class SubscriptionInline(admin.TabularInline):  # type: ignore[type-arg]

@@ -100,6 +100,11 @@ class Matcher:
 
     def evaluate(self, query: Query) -> Masks:
         """The papers that one query means."""
+        if not isinstance(query, And | Or | Not):
+            leaf = self._leaves.get(query)
+            if leaf is None:
+                leaf = self._leaves[query] = self._leaf(query)
+            return leaf
         if isinstance(query, And):
             masks, keyword, title = self.everything, 0, 0
             for part in query.parts:
@@ -112,12 +117,7 @@ class Matcher:
                 more = self.evaluate(part)
                 masks, keyword, title = masks | more.all, keyword | more.keyword, title | more.title
             return Masks(masks, keyword, title)
-        if isinstance(query, Not):
-            return Masks(self.everything & ~self.evaluate(query.part).all)
-        leaf = self._leaves.get(query)
-        if leaf is None:
-            leaf = self._leaves[query] = self._leaf(query)
-        return leaf
+        return Masks(self.everything & ~self.evaluate(query.part).all)
 
     def _leaf(self, leaf: Term | Label | Range) -> Masks:
         match leaf:

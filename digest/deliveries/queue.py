@@ -1,11 +1,13 @@
 """Who is owed a digest now, and which: one Delivery row for each, written before anything is sent."""
 
+import gc
 import hashlib
 import hmac
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from django.conf import settings
@@ -111,6 +113,18 @@ def _blocks(habits: list[Habit], due: Due, newest: Edition, *, today: date) -> I
         last = block[-1]
 
 
+class _Reader(NamedTuple):
+    """What composing needs to know of a subscriber: rows come by the thousand, so no model is made of them."""
+
+    pk: int
+    email: str
+    max_papers: int
+    wants_trending: bool
+    wants_cross_lists: bool
+    wants_replacements: bool
+    wants_empty: bool
+
+
 class _Run:
     """The candidates of one letter day, asked by block after block of subscribers."""
 
@@ -139,7 +153,7 @@ class _Run:
         self._remember(subscribers, digests)
         return Counter(str(row.status) for row in rows)
 
-    def _compose(self, subscribers: list[Subscriber]) -> list[compose.Digest]:
+    def _compose(self, subscribers: list[_Reader]) -> list[compose.Digest]:
         number = {row.pk: at for at, row in enumerate(subscribers)}
         topics = self._topics(list(number))
         readers = compose.Readers(
@@ -181,13 +195,19 @@ class _Run:
         """Read and match the queries that no block had before. What was stored and cannot be read finds nothing."""
         queries: list[Query] = []
         first = len(self.matches.starts) - 1
-        for text in sorted(texts):
-            try:
-                queries.append(parse(text))
-                self.rows[text] = first + len(queries) - 1
-            except QueryError:
-                self.rows[text] = None
-        self.matches += compose.best_first(self.matcher.match(queries), len(self.papers))
+        # Trees by the ten thousand, all gone when the block is done: looking for garbage among them takes a fifth of
+        # the time and finds none.
+        gc.disable()
+        try:
+            for text in sorted(texts):
+                try:
+                    queries.append(parse(text))
+                    self.rows[text] = first + len(queries) - 1
+                except QueryError:
+                    self.rows[text] = None
+            self.matches += compose.best_first(self.matcher.match(queries), len(self.papers))
+        finally:
+            gc.enable()
 
     def _sent(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """reader × P + paper for every candidate that one of these subscribers was given before; sorted."""
@@ -202,10 +222,10 @@ class _Run:
                 found.append(reader * len(self.papers) + place[paper])
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
-    def _delivery(self, row: Subscriber, digest: compose.Digest) -> Delivery:
+    def _delivery(self, row: _Reader, digest: compose.Digest) -> Delivery:
         owed = bool(digest.sections) or row.wants_empty
         return Delivery(
-            subscriber=row,
+            subscriber_id=row.pk,
             day=self.due.day,
             edition=self.edition,
             key=key_of(row.pk, self.due.day),
@@ -220,7 +240,7 @@ class _Run:
             settled_at=None if owed else self.now,
         )
 
-    def _remember(self, subscribers: list[Subscriber], digests: list[compose.Digest]) -> None:
+    def _remember(self, subscribers: list[_Reader], digests: list[compose.Digest]) -> None:
         """Write down who got which paper, in the same transaction."""
         readers: dict[int, list[int]] = defaultdict(list)
         for row, digest in zip(subscribers, digests, strict=True):
@@ -259,9 +279,9 @@ def _delivered(block: list[int], day: date, edition: Edition) -> QuerySet[Delive
     return rows.values_list("subscriber_id", flat=True)
 
 
-def _subscribers(block: list[int]) -> list[Subscriber]:
-    fields = ("email", "max_papers", "wants_trending", "wants_cross_lists", "wants_replacements", "wants_empty")
-    return list(Subscriber.objects.filter(pk__in=block).only(*fields).order_by("pk"))
+def _subscribers(block: list[int]) -> list[_Reader]:
+    rows = Subscriber.objects.filter(pk__in=block).order_by("pk")
+    return [_Reader(*row) for row in rows.values_list(*_Reader._fields)]
 
 
 def _in_bulk(keys: list[int]) -> dict[int, Paper]:

@@ -1,7 +1,7 @@
 """arXiv: the daily feed of a category, the query API for days that were missed, and the days arXiv announces."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from digest import prose
 from digest.sources import xml
-from digest.sources.entry import Announce, Author, Entry, Parsed, SourceError
+from digest.sources.entry import Announce, Author, Entry, Parsed, SourceError, collect
 from digest.sources.identifiers import arxiv_id
 
 EASTERN = ZoneInfo("America/New_York")
@@ -69,7 +69,7 @@ def parse_feed(body: bytes) -> Parsed:
     if title.lower().startswith("feed error"):
         raise SourceError(f"arXiv answered: {title[:200]}")
     cut = ("the feed was cut at 2,000 entries: ask for smaller categories",) if len(feed.entries) >= LIMIT else ()
-    return _parsed(feed.entries, _feed_entry, notes=cut)
+    return collect(feed.entries, _feed_entry, notes=cut)
 
 
 def parse_query(body: bytes, *, day: date, category: str) -> Parsed:
@@ -78,7 +78,7 @@ def parse_query(body: bytes, *, day: date, category: str) -> Parsed:
     for entry in feed.entries:
         if "/api/errors" in str(entry.get("id", "")):
             raise SourceError(f"arXiv answered: {prose.tidy(str(entry.get('summary', 'an error')))[:200]}")
-    return _parsed(feed.entries, lambda entry: _query_entry(entry, day, category))
+    return collect(feed.entries, lambda entry: _query_entry(entry, day, category))
 
 
 def _window(day: date, holidays: frozenset[date]) -> tuple[datetime, datetime]:
@@ -102,22 +102,6 @@ def _whole(body: bytes) -> Any:
     if not xml.is_well_formed(feed):
         raise SourceError("a feed that is not well-formed came, or only a part of it")
     return feed
-
-
-def _parsed(listed: list[Any], read: Callable[[Any], Entry], *, notes: tuple[str, ...] = ()) -> Parsed:
-    entries: dict[str, Entry] = {}
-    skipped: list[str] = []
-    for number, item in enumerate(listed, start=1):
-        try:
-            entry = read(item)
-            if entry.identifier in entries:
-                raise ValueError(f"{entry.identifier} stands here twice")
-            entries[entry.identifier] = entry
-        except ValueError as reason:
-            skipped.append(f"entry {number}: {reason}")
-    if listed and not entries:
-        raise SourceError(f"none of {len(listed)} entries could be read; {skipped[0]}")
-    return Parsed(entries=tuple(entries.values()), skipped=(*notes, *skipped), total=len(listed))
 
 
 def _feed_entry(item: Any) -> Entry:

@@ -1,8 +1,9 @@
 """Entry: one paper as one source listed it, before we know it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 Announce = Literal["new", "cross", "replace"]
 
@@ -84,3 +85,26 @@ class Parsed:
     skipped: tuple[str, ...] = ()
     #: all entries the answer had, read or not
     total: int = 0
+
+
+_Item = TypeVar("_Item")
+
+
+def collect(items: Sequence[_Item], read: Callable[[_Item], Entry], *, notes: tuple[str, ...] = ()) -> Parsed:
+    """Read each item of an answer; one that cannot be read (ValueError), or stands there twice, is skipped and told.
+
+    Raises SourceError where none of them could be read. `notes` are told before what was skipped.
+    """
+    entries: dict[str, Entry] = {}
+    skipped: list[str] = []
+    for number, item in enumerate(items, start=1):
+        try:
+            entry = read(item)
+            if entry.identifier in entries:
+                raise ValueError(f"{entry.url} stands here twice")
+            entries[entry.identifier] = entry
+        except ValueError as reason:
+            skipped.append(f"entry {number}: {reason}")
+    if items and not entries:
+        raise SourceError(f"none of {len(items)} entries could be read; {skipped[0]}")
+    return Parsed(entries=tuple(entries.values()), skipped=(*notes, *skipped), total=len(items))

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from digest import prose
 from digest.sources import xml
-from digest.sources.entry import Author, Entry, Parsed, SourceError
+from digest.sources.entry import Author, Entry, Parsed, SourceError, collect
 from digest.sources.identifiers import arxiv_id, canonical_url, web_identifier
 
 #: a longer link cannot be stored
@@ -24,21 +24,9 @@ def parse(body: bytes, *, base_url: str) -> Parsed:
     Times are as the feed says, be they missing or in the future.
     """
     feed = xml.read(body)
-    entries: dict[str, Entry] = {}
-    skipped: list[str] = []
-    for number, item in enumerate(feed.entries, start=1):
-        try:
-            entry = _entry(item, base_url)
-            if entry.identifier in entries:
-                raise ValueError(f"{entry.url} stands here twice")
-            entries[entry.identifier] = entry
-        except ValueError as reason:
-            skipped.append(f"entry {number}: {reason}")
-    if not entries and not xml.is_well_formed(feed):
+    if not feed.entries and not xml.is_well_formed(feed):
         raise SourceError("a feed that is not well-formed came, and no entry could be read")
-    if feed.entries and not entries:
-        raise SourceError(f"none of {len(feed.entries)} entries could be read; {skipped[0]}")
-    return Parsed(entries=tuple(entries.values()), skipped=tuple(skipped), total=len(feed.entries))
+    return collect(feed.entries, lambda item: _entry(item, base_url))
 
 
 def _entry(item: Any, base_url: str) -> Entry:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from urllib.parse import urlencode, urljoin
 
 from digest import prose
-from digest.sources.entry import Author, Entry, Organization, Parsed, SourceError, Submitter
+from digest.sources.entry import Author, Entry, Organization, Parsed, SourceError, Submitter, collect
 from digest.sources.identifiers import arxiv_id
 
 PAGE_SIZE = 100
@@ -24,20 +24,7 @@ def url(endpoint: str, day: date, page: int) -> str:
 
 def parse(body: bytes, *, endpoint: str = "https://huggingface.co") -> Parsed:
     """The entries of one page. Raises SourceError for what is no list, and for a list without one usable entry."""
-    items = _items(body)
-    entries: dict[str, Entry] = {}
-    skipped: list[str] = []
-    for number, item in enumerate(items, start=1):
-        try:
-            entry = _entry(item, endpoint)
-            if entry.identifier in entries:
-                raise ValueError(f"{entry.identifier} stands here twice")
-            entries[entry.identifier] = entry
-        except ValueError as reason:
-            skipped.append(f"entry {number}: {reason}")
-    if items and not entries:
-        raise SourceError(f"none of {len(items)} entries could be read; {skipped[0]}")
-    return Parsed(entries=tuple(entries.values()), skipped=tuple(skipped), total=len(items))
+    return collect(_items(body), lambda item: _entry(item, endpoint))
 
 
 def _items(body: bytes) -> list[object]:

@@ -118,14 +118,14 @@ class _Parser:
         parts = [self.both(field=field, depth=depth)]
         while self.take("OR"):
             parts.append(self.both(field=field, depth=depth))
-        return any_of(parts)
+        return parts[0] if len(parts) == 1 else any_of(parts)
 
     def both(self, *, field: str, depth: int) -> Query:
         parts = [self.part(field=field, depth=depth)]
-        while self.peek().kind not in _AFTER_AND:
+        while self.tokens[self.place].kind not in _AFTER_AND:
             self.take("AND")
             parts.append(self.part(field=field, depth=depth))
-        return all_of(parts)
+        return parts[0] if len(parts) == 1 else all_of(parts)
 
     def part(self, *, field: str, depth: int) -> Query:
         token = self.next()
@@ -175,20 +175,21 @@ class _Parser:
     def term(self, token: _Token, *, field: str) -> Query:
         if token.kind == "range":
             raise self.error("A comparison needs a field before it, such as votes:>=20.", token)
-        if token.kind == "chunk" and not field:
-            if _BARE_ID.fullmatch(token.text):
-                return self.count(token, self.label(token, "id"))
-            if found := _NO_COLON.fullmatch(token.text):
-                reason = f"A comparison needs a colon: {found['field']}:{found['rest']}"
-                raise self.error(reason, token, put=f"{found['field']}:{found['rest']}")
-        term = _term(token.text, field)
-        if not term.words:
+        leaf = _leaf(token.text, field)
+        return self.count(token, leaf) if leaf else self.no_term(token, field=field)
+
+    def no_term(self, token: _Token, *, field: str) -> Query:
+        """Say what is wrong with a token that is no term; a bare id is one of another kind."""
+        if not field and _BARE_ID.fullmatch(token.text):
+            return self.count(token, self.label(token, "id"))
+        if not field and (found := _NO_COLON.fullmatch(token.text)):
+            meant = f"{found['field']}:{found['rest']}"
+            raise self.error(f"A comparison needs a colon: {meant}", token, put=meant)
+        if not any(words(token.text)):
             raise self.error(f"There is no word in {token.text}.", token, without=True)
-        if not term.quoted and "*" in token.text.rstrip("*"):
+        if "*" in token.text.rstrip("*"):
             raise self.error("The star stands at the end of a word: transform* finds transformer.", token)
-        if term.prefix and len(term.words[-1]) < SHORTEST_PREFIX:
-            raise self.error(f"A star needs {SHORTEST_PREFIX} letters or more before it.", token)
-        return self.count(token, term)
+        raise self.error(f"A star needs {SHORTEST_PREFIX} letters or more before it.", token)
 
     def label(self, token: _Token, field: str) -> Label:
         if token.kind == "range":
@@ -338,11 +339,18 @@ class _Parser:
 
 
 @lru_cache(maxsize=100_000)
-def _term(text: str, field: str) -> Term:
-    """The term a token stands for, whatever is wrong with it."""
+def _leaf(text: str, field: str) -> Term | None:
+    """The term a token stands for; None for one that is no term. People use the same words over and over."""
     quoted = text.startswith('"')
+    if not quoted and not field and (_BARE_ID.fullmatch(text) or _NO_COLON.fullmatch(text)):
+        return None
     text = unicodedata.normalize("NFC", text)  # as papers are: an accent on its own would part a word
-    return Term(tuple(word.exact for word in words(text)), field, quoted, not quoted and text.endswith("*"))
+    found = tuple(word.exact for word in words(text))
+    prefix = not quoted and text.endswith("*")
+    starred = not quoted and "*" in text.rstrip("*")
+    if not found or starred or (prefix and len(found[-1]) < SHORTEST_PREFIX):
+        return None
+    return Term(found, field, quoted, prefix)
 
 
 def _reads(text: str) -> bool:

@@ -11,7 +11,7 @@ from itertools import islice
 from tests import environment  # a database of its own, named before Django reads its settings
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "digest.config.settings"
-import django  # noqa: E402
+import django
 
 django.setup()
 
