@@ -1,12 +1,13 @@
 """What a query can see of a paper, and its words in the form in which terms look for them."""
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
 from subscriptions.query.tree import NAME_FIELDS, WORD_FIELDS, Term
-from subscriptions.query.words import Word, stem, words
+from subscriptions.query.words import stem, words
 
 #: Parts of a compound that are joined at most; longer chains are words that somebody strung together.
 LONGEST_COMPOUND = 4
@@ -84,34 +85,43 @@ def _order(place: Place) -> tuple[int, int]:
 
 
 class Field:
-    """The words of one field. Word numbers leave a gap between texts, so that no phrase spans two authors."""
+    """The words of one field. Word numbers leave a gap between texts, so that no phrase spans two authors.
+
+    There are some thousand words for each paper of an edition, so they are kept as plain strings and numbers: a place
+    is word number × 8 + count, until somebody asks for it.
+    """
 
     def __init__(self, texts: tuple[str, ...], *, names: bool) -> None:
         self.names = names
-        self.words: list[Word | None] = []
-        self.text_of: list[int] = []
+        #: folded words, "" for a gap; where each begins and ends, in which text
+        self.words: list[str] = []
+        self._starts, self._ends, self._text_of = array("I"), array("I"), array("I")
         #: form → places, for quoted words and for others: those find plurals and joined compounds too
-        self.exact: dict[str, list[Place]] = {}
-        self.loose: dict[str, list[Place]] = {}
+        self.exact: dict[str, list[int]] = {}
+        self.loose: dict[str, list[int]] = {}
         for number, text in enumerate(texts):
-            chain: list[Word] = []
+            chain: list[str] = []
             for word in words(text):
-                chain = [*chain[1 - LONGEST_COMPOUND :], word] if word.hyphen else [word]
-                self._add(word, chain, number)
-            self.words.append(None)
-            self.text_of.append(number)
+                chain = [*chain[1 - LONGEST_COMPOUND :], word.exact] if word.hyphen else [word.exact]
+                self._add(chain)
+                self._note(word.exact, word.start, word.end, number)
+            self._note("", 0, 0, number)
 
-    def _add(self, word: Word, chain: list[Word], text: int) -> None:
-        here = len(self.words)
+    def _note(self, word: str, start: int, end: int, text: int) -> None:
         self.words.append(word)
-        self.text_of.append(text)
-        self.exact.setdefault(word.exact, []).append(Place(here, 1))
-        last = self.form(word.exact)
-        self.loose.setdefault(last, []).append(Place(here, 1))
-        joined = last
+        self._starts.append(start)
+        self._ends.append(end)
+        self._text_of.append(text)
+
+    def _add(self, chain: list[str]) -> None:
+        """Enter the last word of a chain of hyphens, alone and joined to those before it."""
+        here = len(self.words)
+        self.exact.setdefault(chain[-1], []).append(here << 3 | 1)
+        joined = self.form(chain[-1])
+        self.loose.setdefault(joined, []).append(here << 3 | 1)
         for count, before in enumerate(reversed(chain[:-1]), start=2):
-            joined = before.exact + joined
-            self.loose.setdefault(joined, []).append(Place(here + 1 - count, count))
+            joined = before + joined
+            self.loose.setdefault(joined, []).append((here + 1 - count) << 3 | count)
 
     def form(self, word: str) -> str:
         """The form in which a folded word of a query without quotes is looked for here."""
@@ -124,37 +134,35 @@ class Field:
         if term.prefix:
             return self._prefixed(term)
         *before, last = term.words
-        found = self.loose.get("".join(before) + self.form(last), [])
+        found = _places(self.loose.get("".join(before) + self.form(last), []))
         if not before:
             return found
         return sorted({*found, *self._run(term.words, self.loose, exact=False)}, key=_order)
 
-    def _run(self, wanted: tuple[str, ...], table: dict[str, list[Place]], *, exact: bool) -> list[Place]:
+    def _run(self, wanted: tuple[str, ...], table: dict[str, list[int]], *, exact: bool) -> list[Place]:
         first = wanted[0] if exact else self.form(wanted[0])
         return [
             Place(place.first, len(wanted))
-            for place in table.get(first, [])
+            for place in _places(table.get(first, []))
             if place.count == 1 and self._follows(wanted, place.first, exact=exact)
         ]
 
     def _follows(self, wanted: tuple[str, ...], first: int, *, exact: bool, prefix: bool = False) -> bool:
-        if first + len(wanted) > len(self.words):
+        there = self.words[first : first + len(wanted)]
+        if len(there) < len(wanted) or "" in there:
             return False
-        for number, want in enumerate(wanted):
-            word = self.words[first + number]
-            if word is None:
-                return False
-            if prefix and number == len(wanted) - 1:
-                if not word.exact.startswith(want):
-                    return False
-            elif (word.exact != want) if exact else (self.form(word.exact) != self.form(want)):
-                return False
-        return True
+        if prefix and not there.pop().startswith(wanted[-1]):
+            return False
+        return all(
+            word == want if exact else self.form(word) == self.form(want)
+            for word, want in zip(there, wanted, strict=False)
+        )
 
     def _prefixed(self, term: Term) -> list[Place]:
         opening, count = "".join(term.words), len(term.words)
-        found = {place for form, places in self.exact.items() if form.startswith(opening) for place in places}
-        found |= {place for form, places in self.loose.items() if form.startswith(opening) for place in places}
+        tables = (self.exact, self.loose)
+        codes = {code for table in tables for form in table if form.startswith(opening) for code in table[form]}
+        found = set(_places(codes))
         if count > 1:
             starts = range(len(self.words) - count)
             found |= {Place(at, count) for at in starts if self._follows(term.words, at, exact=False, prefix=True)}
@@ -162,6 +170,8 @@ class Field:
 
     def span(self, place: Place) -> tuple[int, int, int]:
         """Where a place is in characters: number of the text, start, end."""
-        first, last = self.words[place.first], self.words[place.first + place.count - 1]
-        assert first is not None and last is not None
-        return self.text_of[place.first], first.start, last.end
+        return self._text_of[place.first], self._starts[place.first], self._ends[place.first + place.count - 1]
+
+
+def _places(codes: Iterable[int]) -> list[Place]:
+    return [Place(code >> 3, code & 7) for code in codes]

@@ -59,6 +59,7 @@ _WORDS = frozenset({"chunk", "quoted"})
 _BEGINNINGS = _WORDS | {"open", "field", "NOT", "minus", "range"}
 _AFTER_AND = frozenset({"OR", "close", "end"})
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
+_PLAIN = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _BARE_ID = re.compile(r"\d{4}\.\d{4,5}(?:v\d+)?", re.ASCII)
 #: A comparison that somebody wrote without its colon.
 _NO_COLON = re.compile(rf"(?P<field>{'|'.join(RANGE_FIELDS)})(?P<rest>[<>]=?.+|=.+)", re.IGNORECASE)
@@ -93,6 +94,11 @@ def parse(text: str) -> Query:
             position=LONGEST,
             length=len(text) - LONGEST,
         )
+    if _PLAIN.fullmatch(text) and _OPERATORS.isdisjoint(said := text.split(" ")):
+        # What most people write; it needs no grammar, and there may be a hundred thousand of them.
+        terms = [leaf for word in said if (leaf := _leaf(word, ""))]
+        if len(terms) == len(said) <= MOST_TERMS:
+            return all_of(terms)
     return _Parser(text.translate(_QUOTES)).whole()
 
 

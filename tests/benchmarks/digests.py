@@ -122,7 +122,8 @@ def main(subscribers):
     with measured("match and compose"):
         for start in range(0, subscribers, queue.BLOCK):
             block = list(Subscriber.objects.order_by("pk").values_list("pk", flat=True)[start : start + queue.BLOCK])
-            pairs += sum(len(digest.papers) for digest in run._compose(queue._subscribers(block)))
+            with queue._without_gc():
+                pairs += sum(len(digest.papers) for digest in run._compose(queue._subscribers(block)))
     del run
     with measured("the same, into the ledger"):
         queue.queue(now=NOW, today=DAY, by_hand=True)

@@ -31,8 +31,10 @@ def _listed():
 FEED = f"""<?xml version="1.0" encoding="UTF-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom" xmlns:arxiv="http://arxiv.org/schemas/atom"
  xmlns:dc="http://purl.org/dc/elements/1.1/">
-<id>http://rss.arxiv.org/atom/cs.CL</id><title>cs.CL updates on arXiv.org</title><updated>{DAY}T04:00:00+00:00</updated>
-<entry><id>oai:arXiv.org:2606.90008v1</id><title>Drones That Read Footnotes</title><updated>{DAY}T04:00:00+00:00</updated>
+<id>http://rss.arxiv.org/atom/cs.CL</id><title>cs.CL updates on arXiv.org</title>
+<updated>{DAY}T04:00:00+00:00</updated>
+<entry><id>oai:arXiv.org:2606.90008v1</id><title>Drones That Read Footnotes</title>
+<updated>{DAY}T04:00:00+00:00</updated>
 <link href="https://arxiv.org/abs/2606.90008" rel="alternate" type="text/html"/>
 <summary>arXiv:2606.90008v1 Announce Type: new \nAbstract: Nothing is claimed here either.</summary>
 <category term="cs.CL"/><published>{DAY}T00:00:00-04:00</published><arxiv:announce_type>new</arxiv:announce_type>

@@ -311,3 +311,20 @@ def test_an_id_means_its_paper_however_it_is_pasted(text):
 @pytest.mark.parametrize("text", ["„world models“", "«world models»", "“world models”"])
 def test_quotation_marks_of_other_hands_quote_too(text):
     assert str(parse(text)) == '"world models"'
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["robot", "AND", "OR", "NOT", "or", "2606", "é", "ﬁne", "视频", "c", "x1"]), min_size=1)
+)
+def test_plain_words_are_read_as_the_grammar_reads_them(said):
+    from subscriptions.query.parse import _Parser
+
+    def read(how):
+        try:
+            return how()
+        except QueryError as error:
+            return error.message
+
+    text = " ".join(said)
+    assert read(lambda: parse(text)) == read(lambda: _Parser(text).whole())
