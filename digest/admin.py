@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from digest import editions, prose, tasks
 from digest.models import (
@@ -129,7 +129,7 @@ class PlacementInline(admin.TabularInline):  # type: ignore[type-arg]
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        formset.form.base_fields["note"].widget.attrs.update(rows=2, cols=40)
+        formset.form.base_fields["note"].widget.attrs.update(rows=2, style="width: 18em")
         return formset
 
     @admin.display(description="paper")
@@ -206,7 +206,7 @@ class EditionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="introduction as readers see it")
     def intro_preview(self, edition: Edition) -> SafeString:
-        return format_html("{}", prose.markdown(edition.intro))
+        return mark_safe(prose.markdown(edition.intro))  # sanitised there
 
     @admin.display(description="placements")
     def all_placements(self, edition: Edition) -> SafeString:

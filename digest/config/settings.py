@@ -249,8 +249,13 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr, "filters": ["tokens"]}
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # httpx tells every URL it asks for; what came of a fetch stands in the Fetch rows.
-    "loggers": {"httpx": {"level": "WARNING"}, "waitress.queue": {"level": "ERROR"}},
+    # httpx tells every URL it asks for; what came of a fetch stands in the Fetch rows. kombu misses a host's name in a
+    # broker that has none.
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "waitress.queue": {"level": "ERROR"},
+        "kombu.connection": {"level": "ERROR"},
+    },
 }
 
 # Celery -------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), time
 #: How long everything is left alone when the mail server would not talk to us.
 TROUBLE_WAIT = timedelta(minutes=1)
 CHANGED = ["status", "reason", "next_try_at", "settled_at", "attempts", "claimed_by", "lease_until", "transport"]
+LEFT = "unsubscribed, paused or suppressed before it was sent"
 Status = Delivery.Status
 
 
@@ -66,16 +67,16 @@ def claim(worker: str, *, now: datetime, today: date) -> list[Delivery]:
     due = Delivery.objects.due(now).order_by("next_try_at", "pk")
     if connection.features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True, of=("self",))
-    keys = list(due.values_list("pk", flat=True)[:BATCH])
-    rows = Delivery.objects.filter(pk__in=keys)
-    rows.exclude(_consents(today)).update(
-        status=Status.EXCLUDED, reason="unsubscribed, paused or suppressed before it was sent", settled_at=now
-    )
-    rows.filter(_consents(today)).update(
-        status=Status.CLAIMED, claimed_by=worker, lease_until=now + LEASE, attempts=F("attempts") + 1
-    )
-    mine = Delivery.objects.filter(pk__in=keys, status=Status.CLAIMED, claimed_by=worker)
-    return list(mine.select_related("subscriber", "edition").order_by("next_try_at", "pk"))
+    while keys := list(due.values_list("pk", flat=True)[:BATCH]):
+        rows = Delivery.objects.filter(pk__in=keys)
+        rows.exclude(_consents(today)).update(status=Status.EXCLUDED, reason=LEFT, settled_at=now)
+        rows.filter(_consents(today)).update(
+            status=Status.CLAIMED, claimed_by=worker, lease_until=now + LEASE, attempts=F("attempts") + 1
+        )
+        mine = Delivery.objects.filter(pk__in=keys, status=Status.CLAIMED, claimed_by=worker)
+        if claimed := list(mine.select_related("subscriber", "edition").order_by("next_try_at", "pk")):
+            return claimed
+    return []
 
 
 def release(worker: str, *, now: datetime, reason: str) -> int:
@@ -127,7 +128,7 @@ def _begin(row: Delivery, *, now: datetime, today: date) -> bool:
         return True
     mine.update(
         status=Status.EXCLUDED,
-        reason="unsubscribed, paused or suppressed before it was sent",
+        reason=LEFT,
         settled_at=now,
         claimed_by="",
         lease_until=None,

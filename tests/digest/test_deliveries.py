@@ -385,6 +385,21 @@ def test_someone_who_left_after_the_claim_gets_nothing(answers, monkeypatch):
     assert [letter.to for letter in post.letters] == [first.email]
 
 
+def test_many_who_left_keep_nobody_from_their_letter(answers):
+    post = answers()
+    make.edition([make.paper()])
+    leavers = [make.subscriber() for _ in range(60)]
+    make.subscriber("stays@example.net")
+    queue(now=NOW, today=DAY)
+    for reader in leavers:
+        consent.unsubscribe(reader.pk, now=NOW, visit=VISIT)
+
+    send()
+
+    assert [letter.to for letter in post.letters] == ["stays@example.net"]
+    assert Delivery.objects.filter(status="excluded").count() == 60
+
+
 def test_two_workers_never_hold_one_letter():
     make.edition([make.paper()])
     for _ in range(60):

@@ -163,6 +163,15 @@ def test_an_editor_pins_hides_notes_and_publishes(desk):
     assert (edition.status, edition.published_by) == ("published", "admin")
 
 
+def test_the_editor_sees_the_introduction_as_readers_will(desk):
+    edition = make.edition([make.paper()], intro="Good *morning*. <script>x</script>", published=False)
+
+    page = desk.get(reverse("admin:digest_edition_change", args=[edition.pk])).content.decode()
+
+    assert "Good <em>morning</em>." in page
+    assert "<script>x" not in page
+
+
 def test_an_edition_with_nothing_to_show_is_not_published_and_the_editor_is_told(desk):
     edition = make.edition([make.paper("One")], published=False)
 
