@@ -5,6 +5,7 @@ from django.core.management import CommandError, call_command
 
 from digest import intake
 from digest.models import Delivery, Edition, Fetch, Listing, Paper, Source
+from digest.sources.entry import SourceError
 from subscriptions import clock
 from tests import make
 from tests.make import DAY
@@ -49,6 +50,23 @@ def test_daily_does_the_whole_job_and_says_what_came_of_it():
     assert "The edition of 2026-06-02 is a draft, with 2 papers." in said
     assert "The edition of 2026-06-02 is published (by command" in said
     assert "Delivered 2026-06-02: 1 letter queued, 1 reader without a matching paper; 1 sent." in said
+
+
+def test_daily_goes_on_with_what_is_there_when_no_source_can_be_read(monkeypatch):
+    make.subscriber(topics=["robot"])
+    run("fetch")
+
+    def down(self, day):
+        raise SourceError("nobody home")
+
+    monkeypatch.setattr(intake._Reader, "_huggingface", down)
+
+    said = StringIO()
+    assert "1 letter queued" in run("daily", stderr=said)
+    assert "nobody home\nGoing on with what was listed before." in said.getvalue()
+    Listing.objects.all().delete()
+    with pytest.raises(CommandError, match="nobody home"):
+        run("daily")
 
 
 def test_daily_a_second_time_sends_nothing_again():
