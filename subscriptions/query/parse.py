@@ -6,8 +6,8 @@ import unicodedata
 from calendar import monthrange
 from datetime import date
 from functools import lru_cache
-from typing import NamedTuple
 
+from subscriptions.query.tokens import FIELDS, OPERATORS, Token, tokens
 from subscriptions.query.tree import (
     LABEL_FIELDS,
     NAME_FIELDS,
@@ -31,34 +31,9 @@ MOST_NUMBER = 10**9
 _LAST_DAY = date.max.toordinal()
 PROPERTIES = ("code", "project", "summary", "thumbnail")
 
-#: What people write for a field; arXiv's own short names are among them.
-FIELDS = {name: name for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS)} | {
-    "ti": "title",
-    "abs": "abstract",
-    "au": "author",
-    "authors": "author",
-    "organization": "org",
-    "category": "cat",
-    "keywords": "keyword",
-    "arxiv": "id",
-    "upvotes": "votes",
-}
-
-_TOKEN = re.compile(
-    r"""\s*+(?:(?P<open>\() | (?P<close>\))
-      | (?P<field>[^\W\d_]+:(?!//)\s*)
-      | (?P<minus>-)(?=[^\s\-)])
-      | (?P<quoted>"[^"]*")
-      | (?P<unclosed>")
-      | (?P<range>(?:[<>]=?|=)\s*)(?=[\w-])
-      | (?P<chunk>[^\s()"]+))""",
-    re.VERBOSE,
-)
-_OPERATORS = frozenset({"AND", "OR", "NOT"})
 _WORDS = frozenset({"chunk", "quoted"})
 _BEGINNINGS = _WORDS | {"open", "field", "NOT", "minus", "range"}
 _AFTER_AND = frozenset({"OR", "close", "end"})
-_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
 _PLAIN = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _BARE_ID = re.compile(r"\d{4}\.\d{4,5}(?:v\d+)?", re.ASCII)
 #: A comparison that somebody wrote without its colon.
@@ -79,13 +54,6 @@ class QueryError(ValueError):
         self.message, self.position, self.length, self.suggestion = message, position, length, suggestion
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
 def parse(text: str) -> Query:
     """Read a query of the topic language. Raises QueryError."""
     if len(text) > LONGEST:
@@ -94,25 +62,28 @@ def parse(text: str) -> Query:
             position=LONGEST,
             length=len(text) - LONGEST,
         )
-    if _PLAIN.fullmatch(text) and _OPERATORS.isdisjoint(said := text.split(" ")):
+    if _PLAIN.fullmatch(text) and OPERATORS.isdisjoint(said := text.split(" ")):
         # What most people write; it needs no grammar, and there may be a hundred thousand of them.
         terms = [leaf for word in said if (leaf := _leaf(word, ""))]
         if len(terms) == len(said) <= MOST_TERMS:
             return all_of(terms)
-    return _Parser(text.translate(_QUOTES)).whole()
+    return _Parser(text).whole()
 
 
 class _Parser:
     def __init__(self, text: str, *, advising: bool = True) -> None:
         self.text = text
         self.advising = advising
-        self.tokens = self._tokens()
+        self.tokens = tokens(text)
         self.place = 0
         self.terms = 0
 
     # The grammar --------------------------------------------------------------------------------------------------
 
     def whole(self) -> Query:
+        if unclosed := next((token for token in self.tokens if token.kind == "unclosed"), None):
+            suggestion = self.text.rstrip() + '"'
+            raise self.error("This quotation mark is never closed.", unclosed, suggestion=suggestion)
         if self.peek().kind == "end":
             raise QueryError("The query is empty: write the words you want to find, such as robot video.")
         query = self.either(field="", depth=0)
@@ -149,7 +120,7 @@ class _Parser:
             return self.fielded(token, depth=depth)
         return self.term(token, field=field)
 
-    def group(self, opening: _Token, *, field: str, depth: int) -> Query:
+    def group(self, opening: Token, *, field: str, depth: int) -> Query:
         if self.peek().kind == "close":
             raise self.error("There is nothing between these parentheses.", opening, to=self.peek(), without=True)
         query = self.either(field=field, depth=depth + 1)
@@ -157,7 +128,7 @@ class _Parser:
             raise self.error("This parenthesis is never closed.", opening, suggestion=self.text.rstrip() + ")")
         return query
 
-    def fielded(self, token: _Token, *, depth: int) -> Query:
+    def fielded(self, token: Token, *, depth: int) -> Query:
         name = FIELDS.get(token.text.lower())
         if name is None:
             raise self.unknown(token)
@@ -178,13 +149,13 @@ class _Parser:
 
     # Leaves -------------------------------------------------------------------------------------------------------
 
-    def term(self, token: _Token, *, field: str) -> Query:
+    def term(self, token: Token, *, field: str) -> Query:
         if token.kind == "range":
             raise self.error("A comparison needs a field before it, such as votes:>=20.", token)
         leaf = _leaf(token.text, field)
         return self.count(token, leaf) if leaf else self.no_term(token, field=field)
 
-    def no_term(self, token: _Token, *, field: str) -> Query:
+    def no_term(self, token: Token, *, field: str) -> Query:
         """Say what is wrong with a token that is no term; a bare id is one of another kind."""
         if not field and _BARE_ID.fullmatch(token.text):
             return self.count(token, self.label(token, "id"))
@@ -197,7 +168,7 @@ class _Parser:
             raise self.error("The star stands at the end of a word: transform* finds transformer.", token)
         raise self.error(f"A star needs {SHORTEST_PREFIX} letters or more before it.", token)
 
-    def label(self, token: _Token, field: str) -> Label:
+    def label(self, token: Token, field: str) -> Label:
         if token.kind == "range":
             raise self.error(f"{field}: is not compared: write {_EXAMPLES[field]}.", token, without=True)
         value = token.text.strip('"').strip()
@@ -215,7 +186,7 @@ class _Parser:
             raise self.error(f"{field}: needs something after it, such as {_EXAMPLES[field]}.", token)
         return Label(field, value)
 
-    def range(self, token: _Token, *, field: str) -> Range:
+    def range(self, token: Token, *, field: str) -> Range:
         operator, number = "", token
         if token.kind == "range":
             operator, number = token.text.strip(), self.next()
@@ -236,7 +207,7 @@ class _Parser:
         }
         return Range(field, *table.get(operator, (lowest, highest)))
 
-    def bounds(self, token: _Token, text: str, field: str) -> tuple[int, int]:
+    def bounds(self, token: Token, text: str, field: str) -> tuple[int, int]:
         """The first and last value that `text` means: a month of `date:` has many, a number one."""
         try:
             if field != "date":
@@ -255,7 +226,7 @@ class _Parser:
             kind = "a day, month or year" if field == "date" else "a number"
             raise self.error(f"{field}: takes {kind}, such as {_EXAMPLES[field]}, not {text!r}.", token) from error
 
-    def count(self, token: _Token, leaf: Query) -> Query:
+    def count(self, token: Token, leaf: Query) -> Query:
         self.terms += 1
         if self.terms > MOST_TERMS:
             raise self.error(f"A query may have {MOST_TERMS} terms. Make two topics of it.", token)
@@ -263,33 +234,14 @@ class _Parser:
 
     # Tokens and errors ----------------------------------------------------------------------------------------------
 
-    def _tokens(self) -> list[_Token]:
-        found = []
-        for match in _TOKEN.finditer(self.text):
-            kind = str(match.lastgroup)
-            token = _Token(kind, match[kind], match.start(kind), match.end())
-            if kind == "chunk":
-                if token.text in _OPERATORS:
-                    token = token._replace(kind=token.text)
-            elif kind == "field":
-                name = token.text.rstrip().removesuffix(":")
-                # "Widgets: a survey" holds no field
-                known = not token.text[-1].isspace() or name.lower() in FIELDS
-                token = token._replace(kind="field" if known else "chunk", text=name if known else token.text)
-            elif kind == "unclosed":
-                raise self.error("This quotation mark is never closed.", token, suggestion=self.text.rstrip() + '"')
-            found.append(token)
-        found.append(_Token("end", "", len(self.text), len(self.text)))
-        return found
-
-    def peek(self) -> _Token:
+    def peek(self) -> Token:
         return self.tokens[self.place]
 
     def take(self, kind: str) -> bool:
         self.place += (taken := self.tokens[self.place].kind == kind)
         return taken
 
-    def next(self) -> _Token:
+    def next(self) -> Token:
         """The token that a term, a group or a NOT begins with."""
         token = self.tokens[self.place]
         if token.kind in _BEGINNINGS:
@@ -307,14 +259,14 @@ class _Parser:
         reason = f"Something must follow {before.text}." if before else "This parenthesis closes nothing."
         raise self.error(reason, before or token, without=True)
 
-    def unknown(self, token: _Token) -> QueryError:
+    def unknown(self, token: Token) -> QueryError:
         near = difflib.get_close_matches(token.text.lower(), FIELDS, n=1)
         if near:
             return self.error(f"There is no field {token.text}: (did you mean {near[0]}:?).", token, put=f"{near[0]}:")
         known = " ".join(f"{name}:" for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS))
         rest = re.match(r'[^\s()"]*', self.text[token.end :])
         end = token.end + (rest.end() if rest else 0)
-        whole = _Token("chunk", self.text[token.start : end], token.start, end)
+        whole = Token("chunk", self.text[token.start : end], token.start, end)
         return self.error(
             f"There is no field {token.text}: (fields are {known}). To find a colon's words, quote them.",
             whole,
@@ -324,9 +276,9 @@ class _Parser:
     def error(
         self,
         message: str,
-        token: _Token,
+        token: Token,
         *,
-        to: _Token | None = None,
+        to: Token | None = None,
         without: bool = False,
         put: str = "",
         near: tuple[str, tuple[str, ...]] | None = None,
