@@ -133,7 +133,7 @@ class _Run:
         self.due, self.edition, self.now = due, editions[-1], now
         announce = _candidates(editions)
         self.papers = list(announce)
-        rows = Paper.objects.in_bulk(self.papers) if len(self.papers) < 500 else _in_bulk(self.papers)
+        rows = _in_bulk(self.papers)
         self.matcher = Matcher(documents(rows[key] for key in self.papers))
         self.visible = _visible([announce[key] for key in self.papers])
         #: query text → row of the matches, None for one that cannot be read

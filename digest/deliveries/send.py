@@ -49,8 +49,9 @@ def send_due(
             if not claimed:
                 return Sent(counts)
             for edition in {row.edition_id: row.edition for row in claimed}.values():
-                press = presses.setdefault(edition.pk, Press(edition))
-                press.prepare(row for row in claimed if row.edition_id == edition.pk)
+                if edition.pk not in presses:
+                    presses[edition.pk] = Press(edition)
+                presses[edition.pk].prepare(row for row in claimed if row.edition_id == edition.pk)
             for row in claimed:
                 trouble = _send(row, presses[row.edition_id], post, clock=clock, today=today)
                 counts[row.status] += 1

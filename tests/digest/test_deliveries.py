@@ -617,7 +617,7 @@ def test_a_paper_is_rendered_once_for_all_letters(monkeypatch, answers):
     )
     answers()
     make.edition([make.paper("Robots"), make.paper("Robots too")])
-    for _ in range(30):
+    for _ in range(60):  # more than one batch
         make.subscriber(topics=["robot"])
 
     deliver()
