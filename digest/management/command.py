@@ -1,6 +1,6 @@
 """What the commands of the daily job have in common: a day, a dry run, a progress bar, a summary line."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -50,7 +50,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise CommandError(f"--date takes a day like 2026-06-02, not {text!r}.") from error
+        raise ArgumentTypeError(f"it takes a day like 2026-06-02, not {text!r}") from error
 
 
 def count(number: int, what: str) -> str:

@@ -1,7 +1,7 @@
 from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, execute_from_command_line
 
 from digest import intake
 from digest.models import Delivery, Edition, Fetch, Listing, Paper, Source
@@ -106,6 +106,13 @@ def test_a_day_to_come_and_a_day_that_is_none_are_refused_in_words():
         run("fetch", "--date", "2026-06-03")
     with pytest.raises(CommandError, match="takes a day like 2026-06-02, not 'yesterday'"):
         run("fetch", "--date", "yesterday")
+
+
+def test_a_wrong_day_on_the_command_line_shows_no_traceback(capsys):
+    with pytest.raises(SystemExit):
+        execute_from_command_line(["manage.py", "fetch", "--date", "yesterday"])
+
+    assert "argument --date: it takes a day like 2026-06-02, not 'yesterday'" in capsys.readouterr().err
 
 
 def test_a_day_without_papers_says_so():
