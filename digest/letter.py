@@ -6,25 +6,28 @@ joined, with its reasons, labels and links in between.
 """
 
 import re
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from digest import prose, reasons
+from digest import prose
 from digest.documents import documents
-from digest.models import Delivery, Edition, Paper, Placement
+from digest.explain import Explainer
+from digest.models import Edition, Paper, Placement
+from digest.names import name_of
+from digest.taken import Sections, Taken
 from subscriptions import mail, tokens
+from subscriptions.mail import encode
 from subscriptions.models import Subscriber
-from subscriptions.query import Query, QueryError, matches, parse
+from subscriptions.query import Document
 from subscriptions.tokens import Scope
 
 #: Gmail cuts a message off near 102 KB and hides its end, the way out with it.
@@ -32,32 +35,49 @@ HTML_BYTES = 90_000
 ABSTRACT_CHARACTERS = 700
 AUTHORS_SHOWN = 4
 SUBJECT_CHARACTERS = 78
-TEXT_WIDTH = 74
 #: Characters of the private use area: no paper holds them, `prose` takes them out.
 _MARK = "\ue000{}\ue001"
 _CUT = re.compile("\ue000(\\w+)\ue001")
 
+#: Encoded text, to be joined.
+Pieces: TypeAlias = Sequence[bytes]
+
 
 class Parts:
-    """A rendered template, cut at its marks."""
+    """A rendered template, encoded and cut at its marks: what is the same in many letters is encoded once."""
 
     def __init__(self, template: str, context: Mapping[str, Any], marks: Sequence[str]) -> None:
         marked = {name: _MARK.format(name) for name in marks}
-        self.pieces = _CUT.split(render_to_string(template, {**context, **marked}))
+        pieces = _CUT.split(render_to_string(template, {**context, **marked}))
+        #: encoded text and names of marks, in turn
+        self.pieces: list[bytes | str] = [piece if at % 2 else encode(piece) for at, piece in enumerate(pieces)]
 
-    def fill(self, **values: str) -> str:
-        """The template with the marks' values, which must be safe for its kind of text."""
-        pieces = self.pieces
-        return "".join(values[piece] if at % 2 else piece for at, piece in enumerate(pieces))
+    def fill(self, values: Mapping[str, Pieces]) -> list[bytes]:
+        """The template's pieces with the marks' encoded values, which must be safe for its kind of text."""
+        filled: list[bytes] = []
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                filled.append(piece)
+            else:
+                filled += values[piece]
+        return filled
+
+    def around(self) -> tuple[bytes, bytes]:
+        """What stands before and after the only mark."""
+        before, _, after = self.pieces
+        assert isinstance(before, bytes)
+        assert isinstance(after, bytes)
+        return before, after
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One paper as it stands in every letter: in full, and brief, for letters that would grow too long."""
+    """One paper as it stands in every letter, before and after its reason; `brief` for letters that grow too long."""
 
-    html: Parts
-    brief_html: Parts
-    text: Parts
+    html: tuple[bytes, bytes]
+    brief: tuple[bytes, bytes]
+    text: tuple[bytes, bytes]
+    why: Explainer
 
 
 class Press:
@@ -66,7 +86,6 @@ class Press:
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
         self.papers: dict[int, Rendered] = {}
-        self.documents: dict[int, Any] = {}
         self.notes = dict(Placement.objects.filter(edition=edition).exclude(note="").values_list("paper_id", "note"))
         context = {
             "edition": edition,
@@ -82,36 +101,48 @@ class Press:
         self.frame_text = Parts("email/digest/body.txt", context, links)
         self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"])
         self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"])
-
-    def prepare(self, deliveries: Iterable[Delivery]) -> None:
-        """Load and render the papers of a batch that were not rendered before: two queries, whatever its size."""
-        wanted = {paper for delivery in deliveries for _, _, papers in delivery.sections for paper in papers}
-        rows = list(Paper.objects.filter(pk__in=wanted - self.papers.keys()))
-        for paper, document in zip(rows, documents(rows), strict=True):
-            self.documents[paper.pk] = document
-            self.papers[paper.pk] = self._render(paper)
-
-    def write(self, delivery: Delivery, subscriber: Subscriber) -> mail.Letter:
-        """The letter of a prepared delivery. It is the same on every attempt but for the signatures of its links."""
-        unsubscribe = self._link("unsubscribe", Scope.UNSUBSCRIBE, subscriber, delivery)
-        links = {
-            "unsubscribe_url": unsubscribe,
-            "link_url": self._link("link", Scope.LINK, subscriber, delivery),
-            "day": date_format(delivery.day, "l, j F Y"),
-            "summary": summary(delivery),
+        self.links = {
+            view: settings.DIGEST_BASE_URL + reverse(view, args=["TOKEN"]) for view in ("unsubscribe", "link")
         }
-        html_links = {name: escape(value) for name, value in links.items()}
-        html = "" if subscriber.format == Subscriber.Format.TEXT else self._html(delivery, html_links)
-        text = self.frame_text.fill(sections=self._sections_text(delivery), **links)
+        self.headers = headers(edition)
+
+    def prepare(self, digests: Iterable[Sections]) -> None:
+        """Load and render the papers of a batch that were not rendered before: two queries, whatever its size."""
+        wanted = {paper for sections in digests for _, _, papers in sections for paper in papers}
+        missing = wanted - self.papers.keys()
+        if not missing:
+            return
+        rows = list(Paper.objects.filter(pk__in=missing))
+        for paper, document in zip(rows, documents(rows), strict=True):
+            self.papers[paper.pk] = self._render(paper, document)
+
+    def write(self, row: Taken) -> mail.Letter:
+        """The letter of a prepared delivery. It is the same on every attempt but for the signatures of its links."""
+        unsubscribe = self._link("unsubscribe", Scope.UNSUBSCRIBE, row)
+        name, line = name_of(row.delivery), summary(row)
+        links: dict[str, Pieces] = {
+            "unsubscribe_url": [encode(unsubscribe)],
+            "link_url": [encode(self._link("link", Scope.LINK, row))],
+            "day": [_day(row.day)],
+            "summary": [encode(line)],
+        }
+        text = self.frame_text.fill({**links, "sections": self._text(row)})
+        links["summary"] = [encode(escape(line))]
         return mail.Letter(
-            to=delivery.email,
-            subject=subject(delivery),
+            to=row.email,
+            subject=subject(row),
             text=text,
-            html=html,
-            headers=headers(delivery, self.edition, unsubscribe),
+            html=() if row.format == Subscriber.Format.TEXT else self._html(row, links),
+            headers={
+                "Message-ID": f"<d.{name}@{settings.DIGEST_DOMAIN}>",
+                "List-Unsubscribe": f"<{unsubscribe}>",
+                "X-Delivery-ID": name,
+            },
+            common=self.headers,
+            bounces_to=f"bounces+{name}@{settings.DIGEST_BOUNCE_DOMAIN}" if settings.DIGEST_BOUNCE_DOMAIN else "",
         )
 
-    def _render(self, paper: Paper) -> Rendered:
+    def _render(self, paper: Paper, document: Document) -> Rendered:
         context = {
             "paper": paper,
             "authors": authors_line(paper),
@@ -122,110 +153,106 @@ class Press:
         }
         brief = {**context, "abstract": ""}
         return Rendered(
-            Parts("email/digest/paper.html", context, ["reason"]),
-            Parts("email/digest/paper.html", brief, ["reason"]),
-            Parts("email/digest/paper.txt", context, ["reason"]),
+            Parts("email/digest/paper.html", context, ["reason"]).around(),
+            Parts("email/digest/paper.html", brief, ["reason"]).around(),
+            Parts("email/digest/paper.txt", context, ["reason"]).around(),
+            Explainer(document),
         )
 
-    def _html(self, delivery: Delivery, links: Mapping[str, str]) -> str:
+    def _html(self, row: Taken, links: Mapping[str, Pieces]) -> list[bytes]:
         """In full while there is room; then the last papers brief; then the last ones left to the web page."""
-        total = delivery.papers_count
-        letter = self._html_of(delivery, links, full=total, shown=total)
-        full = shown = total
-        while len(letter.encode()) > HTML_BYTES and shown:
-            over = len(letter.encode()) - HTML_BYTES
-            step = max(1, over * total // max(1, len(letter.encode())))
+        full = shown = total = row.papers_count
+        letter = self._html_of(row, links, full=full, shown=shown)
+        while (size := sum(map(len, letter))) > HTML_BYTES and shown:
+            step = max(1, (size - HTML_BYTES) * total // size)
             if full:
                 full = max(0, full - step)
             else:
                 shown = max(0, shown - step)
-            letter = self._html_of(delivery, links, full=full, shown=shown)
+            letter = self._html_of(row, links, full=full, shown=shown)
         return letter
 
-    def _html_of(self, delivery: Delivery, links: Mapping[str, str], *, full: int, shown: int) -> str:
-        sections, number = [], 0
-        for label, query, keys in delivery.sections:
-            papers = []
+    def _html_of(self, row: Taken, links: Mapping[str, Pieces], *, full: int, shown: int) -> list[bytes]:
+        sections: list[bytes] = []
+        number = 0
+        for label, query, keys in row.sections:
+            opening, papers = _opening(label), list[bytes]()
             for key in keys:
                 number += 1
                 if number <= shown and (rendered := self.papers.get(key)):
-                    parts = rendered.html if number <= full else rendered.brief_html
-                    papers.append(parts.fill(reason=self._reason_html(label, query, key)))
+                    before, after = rendered.html if number <= full else rendered.brief
+                    papers += (before, opening.html, rendered.why.encoded(query).html, after)
             if papers:
-                sections.append(self.section_html.fill(label=escape(label or TRENDING), papers="".join(papers)))
-        left = delivery.papers_count - shown
-        more = f"and {left} more on the web page of the day" if left else ""
-        return self.frame_html.fill(sections="".join(sections), more=more, **links)
+                sections += self.section_html.fill({"label": [opening.html_label], "papers": papers})
+        left = row.papers_count - shown
+        more = [encode(f"and {left} more on the web page of the day")] if left else []
+        return self.frame_html.fill({**links, "sections": sections, "more": more})
 
-    def _sections_text(self, delivery: Delivery) -> str:
-        sections = []
-        for label, query, keys in delivery.sections:
-            papers = [
-                rendered.text.fill(reason=self._reason_text(label, query, key))
-                for key in keys
-                if (rendered := self.papers.get(key))
-            ]
-            title = label or TRENDING
-            sections.append(self.section_text.fill(label=title, rule="=" * len(title), papers="".join(papers)))
-        return "".join(sections)
+    def _text(self, row: Taken) -> list[bytes]:
+        sections: list[bytes] = []
+        for label, query, keys in row.sections:
+            opening, papers = _opening(label), list[bytes]()
+            for key in keys:
+                if rendered := self.papers.get(key):
+                    before, after = rendered.text
+                    papers += (before, opening.text, rendered.why.encoded(query).text, after)
+            sections += self.section_text.fill(
+                {"label": [opening.text_label], "rule": [opening.rule], "papers": papers}
+            )
+        return sections
 
-    def _reason_html(self, label: str, query: str, paper: int) -> str:
-        if not label:
-            return "trending today"
-        found = ", ".join(
-            f"<strong>{escape(reason.what)}</strong> {escape(reason.where)}".rstrip()
-            for reason in self._reasons(query, paper)
-        )
-        return f"<em>{escape(label)}</em>: {found}"
+    def _link(self, view: str, scope: Scope, row: Taken) -> str:
+        return self.links[view].replace("TOKEN", tokens.issue(scope, row.subscriber, now=row.created_at))
 
-    def _reason_text(self, label: str, query: str, paper: int) -> str:
-        if not label:
-            return "trending today"
-        found = f"{label}: " + ", ".join(str(reason) for reason in self._reasons(query, paper))
-        return textwrap.fill(found, TEXT_WIDTH, subsequent_indent="  ")
 
-    def _reasons(self, query: str, paper: int) -> list[reasons.Reason]:
-        parsed, document = _parsed(query), self.documents[paper]
-        match = matches(parsed, document) if parsed else None
-        # A vote less, or a new version, and the paper matches no more: the topic alone is the reason then.
-        return reasons.reasons(match, document) if match else [reasons.Reason("matched when the edition was made")]
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A topic's name, encoded for each of its places: over its section, and before each reason."""
 
-    def _link(self, view: str, scope: Scope, subscriber: Subscriber, delivery: Delivery) -> str:
-        token = tokens.issue(scope, subscriber.pk, now=delivery.created_at)
-        return f"{settings.DIGEST_BASE_URL}{reverse(view, args=[token])}"
+    html_label: bytes
+    text_label: bytes
+    rule: bytes
+    html: bytes
+    text: bytes
+
+
+@lru_cache(maxsize=20_000)
+def _opening(label: str) -> Opening:
+    title = label or TRENDING
+    return Opening(
+        encode(escape(title)),
+        encode(title),
+        encode("=" * len(title)),
+        encode(f"<em>{escape(label)}</em>: ") if label else b"",
+        encode(f"{label}: ") if label else b"",
+    )
+
+
+@lru_cache(maxsize=16)
+def _day(day: date) -> bytes:
+    return encode(date_format(day, "l, j F Y"))
 
 
 TRENDING = "Trending today"
 
 
-@lru_cache(maxsize=100_000)
-def _parsed(query: str) -> Query | None:
-    try:
-        return parse(query)
-    except QueryError:
-        return None
-
-
-def headers(delivery: Delivery, edition: Edition, unsubscribe_url: str) -> dict[str, str]:
-    """RFC 8058, 2369, 2919 and 3834, and Gmail's Feedback-ID."""
+def headers(edition: Edition) -> tuple[tuple[str, str], ...]:
+    """What all letters of an edition say: RFC 8058, 2369, 2919 and 3834, and Gmail's Feedback-ID."""
     domain = settings.DIGEST_DOMAIN
-    return {
-        "Message-ID": f"<d.{delivery.key}@{domain}>",
-        "List-Id": f"{settings.DIGEST_NAME} daily digest <daily.{domain}>",
-        "List-Unsubscribe": f"<{unsubscribe_url}>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        "List-Archive": f"<{settings.DIGEST_BASE_URL}{reverse('edition', args=[edition.date])}>",
-        "Feedback-ID": f"{edition.date:%Y%m%d}:daily:paperboy:{settings.DIGEST_FEEDBACK_SENDER}",
-        "Auto-Submitted": "auto-generated",
-        "Precedence": "bulk",
-        "X-Delivery-ID": delivery.key,
-    }
+    return (
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("List-Id", f"{settings.DIGEST_NAME} daily digest <daily.{domain}>"),
+        ("List-Archive", f"<{settings.DIGEST_BASE_URL}{reverse('edition', args=[edition.date])}>"),
+        ("Feedback-ID", f"{edition.date:%Y%m%d}:daily:paperboy:{settings.DIGEST_FEEDBACK_SENDER}"),
+        ("Auto-Submitted", "auto-generated"),
+        ("Precedence", "bulk"),
+    )
 
 
-def subject(delivery: Delivery) -> str:
+def subject(row: Taken) -> str:
     """Count and date first, then topics while there is room: "7 papers for Tue 2 June: robots, tiny models"."""
-    start = f"{_papers(delivery.papers_count)} for {_short_day(delivery.day)}"
-    labels = [mail.one_line(label) for label, _, _ in delivery.sections if label] or ["trending today"]
+    start = f"{_papers(row.papers_count)} for {_short_day(row.day)}"
+    labels = [mail.one_line(label) for label, _, _ in row.sections if label] or ["trending today"]
     shown = ""
     for label in labels:
         longer = f"{shown}, {label}" if shown else f": {label}"
@@ -235,10 +262,10 @@ def subject(delivery: Delivery) -> str:
     return start + shown
 
 
-def summary(delivery: Delivery) -> str:
+def summary(row: Taken) -> str:
     """The line that mail programs show beside the subject."""
-    counts = [f"{len(papers)} {label or 'trending'}" for label, _, papers in delivery.sections]
-    return f"{_papers(delivery.papers_count)}: {', '.join(counts)}" if counts else "No paper matched your topics."
+    counts = [f"{len(papers)} {label or 'trending'}" for label, _, papers in row.sections]
+    return f"{_papers(row.papers_count)}: {', '.join(counts)}" if counts else "No paper matched your topics."
 
 
 def authors_line(paper: Paper) -> str:
@@ -257,5 +284,6 @@ def _papers(count: int) -> str:
     return f"{count} paper" if count == 1 else f"{count or 'No'} papers"
 
 
+@lru_cache(maxsize=16)
 def _short_day(day: date) -> str:
     return date_format(day, "D j F")

@@ -178,3 +178,9 @@ def _safe_attribute(tag: str, attribute: str, value: str) -> str | None:
 def _shown_link(anchor: re.Match[str]) -> str:
     url, words = anchor[1].removeprefix("mailto:"), anchor[2]
     return words if url in words else f"{words} ({url})"
+
+
+def count(number: int, what: str) -> str:
+    """ "1 paper", "2 papers", "1,204 entries"."""
+    plural = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{number:,} {what if number == 1 else plural}"

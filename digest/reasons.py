@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from subscriptions.query import Document, Hit, Label, Match, Range, Term
+from subscriptions.query import Document, Hit, Label, Match, Range, Term, matches
 
 FIELD_NAMES = {
     "title": "in the title",
@@ -29,15 +29,21 @@ class Reason:
         return f"{self.what} {self.where}".rstrip()
 
 
+#: A topic that only says what a paper is not.
+LEFT_OUT = Reason("nothing you left out")
+
+
 def reasons(match: Match, paper: Document) -> list[Reason]:
     """The reasons of a match, those of the most telling fields first for each term."""
-    if not match.hits:
-        return [Reason("nothing you left out")]
-    by_leaf: dict[Term | Label | Range, list[Hit]] = {}
-    for hit in match.hits:
-        by_leaf.setdefault(hit.leaf, []).append(hit)
-    found = [_reason(leaf, hits, paper) for leaf, hits in by_leaf.items()]
-    return list(dict.fromkeys(found))[:MOST]
+    leaves = dict.fromkeys(hit.leaf for hit in match.hits)
+    found = [reason for leaf in leaves if (reason := of_leaf(leaf, paper))]
+    return list(dict.fromkeys(found))[:MOST] or [LEFT_OUT]
+
+
+def of_leaf(leaf: Term | Label | Range, paper: Document) -> Reason | None:
+    """Where a paper has what one leaf of a query asks for; None where it has not."""
+    match = matches(leaf, paper)
+    return _reason(leaf, list(match.hits), paper) if match else None
 
 
 def _reason(leaf: Term | Label | Range, hits: list[Hit], paper: Document) -> Reason:

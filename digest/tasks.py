@@ -1,19 +1,26 @@
 """Ticks that beat sends: each asks the database what is owed, so that a tick lost or heard twice does no harm."""
 
 import time
-from datetime import date
+from datetime import date, timedelta
 
 from celery import shared_task
+from django.conf import settings
 
 from digest import editions, intake, pace
+from digest.deliveries import report as reports
+from digest.deliveries import runs
 from digest.deliveries.queue import queue
-from digest.deliveries.send import send_due
-from digest.deliveries.send import sweep as sweep_deliveries
-from digest.models import Source
+from digest.deliveries.send import send_due, ways_are_open
+from digest.deliveries.sweep import sweep as sweep_deliveries
+from digest.models import Batch, Source
 from subscriptions import clock
 
-#: Letters a tick sends at most; the next tick, on any worker, goes on.
-PER_TICK = 2_000
+#: Seconds that one task sends at most; less than a worker is given to end.
+SLICE = 20
+#: Batches that are worth another worker.
+BATCHES_EACH = 4
+#: Seconds after which a tick nobody took is worthless: the next one finds in the database what is owed.
+EXPIRES = 55
 
 
 @shared_task
@@ -38,10 +45,36 @@ def publish() -> None:
 
 @shared_task
 def deliver() -> None:
-    queue(now=clock.now(), today=clock.today())
-    send_due(clock=clock.now, today=clock.today(), limit=PER_TICK)
+    """Queue who is due, and have as many workers send as there are batches for them."""
+    queue(now=clock.now(), today=clock.today(), progress=lambda count: _send_in_parallel())
+    _send_in_parallel()
+
+
+@shared_task
+def send() -> None:
+    """Send for a while; what is left then is another tick's, so that a worker that is asked to end may do so soon."""
+    send_due(clock=clock.now, today=clock.today(), seconds=SLICE)
+    if Batch.objects.due(clock.now()).exists() and ways_are_open(now=clock.now()):
+        send.apply_async(expires=EXPIRES)
 
 
 @shared_task
 def sweep() -> None:
     sweep_deliveries(now=clock.now())
+
+
+@shared_task
+def report() -> None:
+    reports.apply(now=clock.now())
+
+
+@shared_task
+def reckon() -> None:
+    runs.reckon(since=clock.now() - timedelta(days=3), now=clock.now())
+
+
+def _send_in_parallel() -> None:
+    """One task for each few batches that are due; a worker that finds nothing left ends at once."""
+    due = Batch.objects.due(clock.now()).count()
+    for _ in range(min(-(-due // BATCHES_EACH), settings.DIGEST_SENDERS)):
+        send.apply_async(expires=EXPIRES)

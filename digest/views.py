@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from digest import prose
+from digest.alarms import open_alarms
 from digest.models import Announce, Edition, Listing, Placement
 from subscriptions import clock
 from subscriptions.forms import SignUp
@@ -77,4 +78,4 @@ def ready(request: HttpRequest) -> HttpResponse:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         return JsonResponse({"ready": False, "database": type(error).__name__}, status=503)
-    return JsonResponse({"ready": True})
+    return JsonResponse({"ready": True, "alarms": [alarm.name for alarm in open_alarms()]})

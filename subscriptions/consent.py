@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from subscriptions import throttle
+from subscriptions import suppression, throttle
 from subscriptions.models import MOST_TOPICS, Consent, Notice, Subscriber, Subscription
 
 #: The wording under the sign-up form; a new wording gets a new name, so that each record says what was agreed to.
@@ -65,7 +65,7 @@ def subscribe(email: str, topics: Sequence[Topic], *, now: datetime, visit: Visi
     if not (throttle.may_ask(visit.ip, now=now) and throttle.may_mail(mailbox, Notice.Kind.CONFIRM, now=now)):
         return None
     subscriber = _subscriber(email, mailbox, now=now)
-    if subscriber.status == Subscriber.Status.SUPPRESSED:
+    if _is_barred(subscriber):
         return None
     if subscriber.status in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED} and not topics:
         return _owe(subscriber, Notice.Kind.KNOWN, consent=None, now=now)
@@ -97,9 +97,10 @@ def confirm(consent_id: int, *, now: datetime, visit: Visit) -> Subscriber:
     ended = Consent.objects.filter(
         subscriber=subscriber, pk__gt=request.pk, event__in=[Consent.Event.UNSUBSCRIBED, Consent.Event.SUPPRESSED]
     )
-    if now - request.at > CONFIRM_WITHIN or ended.exists() or subscriber.status == Subscriber.Status.SUPPRESSED:
+    if now - request.at > CONFIRM_WITHIN or ended.exists() or _is_barred(subscriber):
         raise Expired
-    if subscriber.status in {Subscriber.Status.PENDING, Subscriber.Status.UNSUBSCRIBED}:
+    if subscriber.status not in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}:
+        suppression.lift(subscriber.email)  # its owner wants our mail, and has just got some
         subscriber.confirmed_at = now
         _set_status(subscriber, Subscriber.Status.ACTIVE, "", now=now)
     add_topics(subscriber, [Topic(*topic) for topic in request.topics], now=now)
@@ -185,10 +186,13 @@ def unsubscribe(subscriber_id: int, *, now: datetime, visit: Visit, detail: str 
 
 
 @transaction.atomic
-def suppress(subscriber_id: int, reason: str, *, now: datetime) -> None:
-    """Never mail this address again: it bounced, or its owner complained."""
+def suppress(subscriber_id: int, reason: str, *, now: datetime, cause: str = suppression.Cause.BY_HAND) -> None:
+    """Mail this address no more: it bounced, or its owner complained."""
     subscriber = Subscriber.objects.select_for_update().filter(pk=subscriber_id).first()
-    if subscriber is None or subscriber.status == Subscriber.Status.SUPPRESSED:
+    if subscriber is None:
+        return
+    suppression.add(subscriber.email, cause, detail=reason, now=now)
+    if subscriber.status == Subscriber.Status.SUPPRESSED:
         return
     _set_status(subscriber, Subscriber.Status.SUPPRESSED, reason, now=now)
     _record(subscriber, Consent.Event.SUPPRESSED, now=now, visit=Visit(), detail=reason)
@@ -212,6 +216,12 @@ def _subscriber(email: str, mailbox: str, *, now: datetime) -> Subscriber:
     return Subscriber.objects.create(
         email=email, mailbox=mailbox, status_changed_at=now, created_at=now, time_zone=settings.DIGEST_TIME_ZONE
     )
+
+
+def _is_barred(subscriber: Subscriber) -> bool:
+    """Whether not even its owner can bring the address back by asking: it does not exist, or somebody here said so."""
+    found = suppression.find(subscriber.email)
+    return found.cause not in suppression.MENDABLE if found else subscriber.status == Subscriber.Status.SUPPRESSED
 
 
 def _set_status(subscriber: Subscriber, status: str, reason: str, *, now: datetime) -> None:

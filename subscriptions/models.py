@@ -159,6 +159,24 @@ class Consent(models.Model):
         return f"{self.event} {self.at:%Y-%m-%d %H:%M}"
 
 
+class Suppression(models.Model):
+    """An address that is not to be mailed, by its hash alone, so that it outlives the address itself."""
+
+    class Cause(models.TextChoices):
+        BOUNCED = "bounced", "the mailbox does not exist"
+        COMPLAINED = "complained", "called our mail spam"
+        SUSPENDED = "suspended", "bounced too often"
+        BY_HAND = "by hand"
+
+    address_hash = models.CharField(max_length=64, unique=True)
+    cause = models.CharField(max_length=16, choices=Cause.choices)
+    detail = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.get_cause_display()} {self.at:%Y-%m-%d}"
+
+
 class NoticeQuerySet(models.QuerySet["Notice"]):
     def due(self, now: datetime) -> NoticeQuerySet:
         return self.filter(status="queued", next_try_at__lte=now)

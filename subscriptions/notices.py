@@ -42,7 +42,7 @@ def letter(notice: Notice, *, now: datetime) -> mail.Letter:
         path = reverse("manage", args=[tokens.issue(Scope.MANAGE, notice.subscriber_id, now=now)])
     context = {"url": settings.DIGEST_BASE_URL + path, "name": settings.DIGEST_NAME, "site": settings.DIGEST_BASE_URL}
     folder = "email/confirm" if notice.kind == Notice.Kind.CONFIRM else "email/manage"
-    return mail.Letter(
+    return mail.Letter.of(
         to=notice.subscriber.email,
         subject=render_to_string(f"{folder}/subject.txt", context).strip(),
         text=render_to_string(f"{folder}/body.txt", context),

@@ -5,19 +5,11 @@ whether trying again is safe (RFC 1047, RFC 5321 section 6.1).
 """
 
 import smtplib
-from enum import StrEnum
 from typing import Any
 
 from django.core.mail.backends import smtp
 
-
-class Phase(StrEnum):
-    CONNECT = "connect"
-    MAIL = "mail"
-    RCPT = "rcpt"
-    DATA = "data"
-    #: The final dot was handed over: the server may have the message.
-    DOT = "dot"
+from subscriptions.verdicts import Phase
 
 
 class _Phases(smtplib.SMTP):

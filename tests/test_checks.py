@@ -57,7 +57,7 @@ def test_a_redis_that_does_not_answer_is_told_and_waited_for(settings):
 
 
 def test_an_esp_whose_package_is_missing_is_told(settings):
-    settings.EMAIL_BACKEND = "anymail.backends.amazon_ses.EmailBackend"
+    settings.EMAIL_BACKEND = "anymail.backends.of_nobody.EmailBackend"
 
     assert [found.id for found in checks.mail_can_leave()] == ["paperboy.E002"]
 

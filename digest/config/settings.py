@@ -42,6 +42,7 @@ DIGEST_BASE_URL: str = read("str", "DIGEST_BASE_URL", f"http://127.0.0.1:{PORT}"
 DATABASE_URL: str = read("str", "DATABASE_URL", "")
 REDIS_URL: str = read("str", "REDIS_URL", "")
 EMAIL_URL: str = read("str", "EMAIL_URL", "outbox:")
+EMAIL_FALLBACK_URL: str = read("str", "EMAIL_FALLBACK_URL", "")
 SECRET_KEY: str = read("str", "SECRET_KEY", "")
 DIGEST_DATA_DIR = Path(read("str", "DIGEST_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 
@@ -123,9 +124,12 @@ DIGEST_FEEDBACK_SENDER: str = read("str", "DIGEST_FEEDBACK_SENDER", "paperboy")
 #: Printed at the foot of every letter, as the law of many countries asks of bulk mail.
 DIGEST_POSTAL_ADDRESS: str = read("str", "DIGEST_POSTAL_ADDRESS", "")
 DIGEST_OUTBOX_DIR = DIGEST_DATA_DIR / "outbox"
+#: What the workers of this machine have begun; must outlive them, so it is no temporary folder.
+DIGEST_JOURNAL_DIR = DIGEST_DATA_DIR / "journal"
 
 try:
     post = mailing.from_url(EMAIL_URL, env=env)
+    second = mailing.from_url(EMAIL_FALLBACK_URL, env=env) if EMAIL_FALLBACK_URL else None
 except ValueError as error:
     refuse(str(error))
 EMAIL_BACKEND = post.backend
@@ -133,7 +137,30 @@ EMAIL_HOST, EMAIL_PORT = post.host, post.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = post.user, post.password
 EMAIL_USE_SSL, EMAIL_USE_TLS = post.ssl, post.starttls
 EMAIL_TIMEOUT = 20
-ANYMAIL: dict[str, Any] = {**post.anymail, "REQUESTS_TIMEOUT": (10, 30)}
+#: What takes over while the first way is down.
+DIGEST_SECOND_TRANSPORT = second
+#: Kept connections of each process that sends.
+DIGEST_MAIL_CONNECTIONS: int = read("int", "DIGEST_MAIL_CONNECTIONS", 4)
+#: Tasks that send at the same time at most, over all workers.
+DIGEST_SENDERS: int = read("int", "DIGEST_SENDERS", 8)
+#: The domain whose addresses bounces+NAME@ come back to Paperboy; empty: bounces go to the sender's address.
+DIGEST_BOUNCE_DOMAIN: str = read("str", "DIGEST_BOUNCE_DOMAIN", "")
+#: Messages a second over all workers, 0 for no limit; and by recipient domain.
+DIGEST_MAIL_RATE: float = read("float", "DIGEST_MAIL_RATE", 0.0)
+try:
+    DIGEST_MAIL_DOMAIN_RATES = mailing.rates_from(read("list", "DIGEST_MAIL_DOMAIN_RATES", []))
+except ValueError as error:
+    refuse(f"DIGEST_MAIL_DOMAIN_RATES cannot be read: {error}")
+if DIGEST_MAIL_RATE < 0 or not 1 <= DIGEST_MAIL_CONNECTIONS <= 100:
+    refuse("DIGEST_MAIL_RATE must be 0 or more, DIGEST_MAIL_CONNECTIONS 1 to 100.")
+ANYMAIL: dict[str, Any] = {**post.anymail, **(second.anymail if second else {}), "REQUESTS_TIMEOUT": (10, 30)}
+#: What mail services report is taken with one of these alone, each user:password.
+if DIGEST_WEBHOOK_SECRET := read("list", "DIGEST_WEBHOOK_SECRET", []):
+    ANYMAIL["WEBHOOK_SECRET"] = DIGEST_WEBHOOK_SECRET
+    if not all(":" in secret for secret in DIGEST_WEBHOOK_SECRET):
+        refuse("DIGEST_WEBHOOK_SECRET takes user:password, with commas between several.")
+#: A report longer than this is refused before it is read.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = DIGEST_FROM
 if not 5 <= len(DIGEST_FEEDBACK_SENDER) <= 15:
     refuse("DIGEST_FEEDBACK_SENDER must have 5 to 15 characters.")
@@ -217,6 +244,7 @@ AUTH_PASSWORD_VALIDATORS = [
 if DATABASE_URL:
     try:
         DATABASES = {"default": {**env.dj_db_url("DATABASE_URL"), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
     except (EnvError, ValueError) as error:
         refuse(f"DATABASE_URL cannot be read: {error}")
 else:
@@ -299,7 +327,9 @@ CELERY_BEAT_SCHEDULE = {
     "build": every("digest.tasks.build_edition", crontab(minute="12,42"), 1700),
     "publish": every("digest.tasks.publish", crontab(minute="*/5"), 290),
     "deliver": every("digest.tasks.deliver", crontab(), 55),
-    "sweep": every("digest.tasks.sweep", crontab(minute="*/5"), 290),
+    "sweep": every("digest.tasks.sweep", crontab(), 55),
+    "report": every("digest.tasks.report", crontab(), 55),
+    "reckon": every("digest.tasks.reckon", crontab(minute="*/5"), 290),
     "notices": every("subscriptions.tasks.send_notices", crontab(), 55),
     "forget": every("subscriptions.tasks.forget", crontab(minute=20), 3500),
 }

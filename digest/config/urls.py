@@ -1,7 +1,10 @@
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+reports = [path("anymail/", include("anymail.urls"))] if settings.ANYMAIL.get("WEBHOOK_SECRET") else []
 urlpatterns = [
+    *reports,
     path("admin/", admin.site.urls),
     path("", include("digest.urls")),
     path("", include("subscriptions.urls")),

@@ -1,8 +1,6 @@
 """Who is owed a digest now, and which: one Delivery row for each, written before anything is sent."""
 
 import gc
-import hashlib
-import hmac
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +9,14 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from numpy.typing import NDArray
 
 from digest import compose, schedule
+from digest.deliveries import ledger, runs
 from digest.documents import documents
-from digest.models import Announce, Delivery, Edition, Pace, Paper, Placement, Readership
+from digest.models import Announce, Delivery, Edition, Pace, Paper, Placement, Readership, Run
 from digest.schedule import Due, Habit
 from subscriptions.matching import Matcher, Matches
 from subscriptions.models import Subscriber, Subscription
@@ -60,12 +58,6 @@ def queue(
     return Queued(counts[Delivery.Status.QUEUED], counts[Delivery.Status.EXCLUDED])
 
 
-def key_of(subscriber: int, day: date) -> str:
-    """The delivery's opaque name, the same whenever and wherever it is computed: 80 bits of an HMAC."""
-    message = f"delivery {subscriber} {day}".encode()
-    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).hexdigest()[:20]
-
-
 _Group = tuple[Due, tuple[Edition, ...]]
 
 
@@ -73,7 +65,8 @@ def _due(*, now: datetime, today: date, by_hand: bool) -> dict[_Group, list[Habi
     """The habits that are due, by the letter they lead to; a few dozen however many subscribers there are."""
     rows = Subscriber.objects.readable(today).order_by()
     habits = [Habit(*row) for row in rows.values_list("cadence", "send_days", "send_hour", "time_zone").distinct()]
-    published = list(Edition.objects.published().filter(date__gte=today - timedelta(days=40)).order_by("date"))
+    recent = Edition.objects.published().filter(date__gte=today - timedelta(days=40))
+    published = list(recent.exclude(run__state=Run.State.CANCELLED).order_by("date"))
     groups: dict[_Group, list[Habit]] = defaultdict(list)
     for habit in sorted(habits, key=str):
         if by_hand:
@@ -131,6 +124,7 @@ class _Run:
 
     def __init__(self, due: Due, editions: tuple[Edition, ...], *, now: datetime) -> None:
         self.due, self.edition, self.now = due, editions[-1], now
+        self.run = runs.of(self.edition, now=now)
         announce = _candidates(editions)
         self.papers = list(announce)
         rows = _in_bulk(self.papers)
@@ -150,10 +144,10 @@ class _Run:
         subscribers = [row for row in _subscribers(block) if row.pk not in there]
         with _without_gc():
             digests = self._compose(subscribers)
-        rows = [self._delivery(row, digest) for row, digest in zip(subscribers, digests, strict=True)]
-        Delivery.objects.bulk_create(rows, batch_size=1_000)
+        owed = [_owed(row, digest) for row, digest in zip(subscribers, digests, strict=True)]
+        counts = ledger.write(owed, run=self.run, day=self.due.day, due_at=self.due.at, now=self.now)
         self._remember(subscribers, digests)
-        return Counter(str(row.status) for row in rows)
+        return counts
 
     def _compose(self, subscribers: list[_Reader]) -> list[compose.Digest]:
         number = {row.pk: at for at, row in enumerate(subscribers)}
@@ -218,24 +212,6 @@ class _Run:
                 found.append(reader * len(self.papers) + place[paper])
         return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
-    def _delivery(self, row: _Reader, digest: compose.Digest) -> Delivery:
-        owed = bool(digest.sections) or row.wants_empty
-        return Delivery(
-            subscriber_id=row.pk,
-            day=self.due.day,
-            edition=self.edition,
-            key=key_of(row.pk, self.due.day),
-            email=row.email,
-            sections=[[part.label, part.query, list(part.papers)] for part in digest.sections],
-            papers_count=len(digest.papers),
-            status=Delivery.Status.QUEUED if owed else Delivery.Status.EXCLUDED,
-            reason="" if owed else "no paper matched",
-            due_at=self.due.at,
-            next_try_at=self.due.at,
-            created_at=self.now,
-            settled_at=None if owed else self.now,
-        )
-
     def _remember(self, subscribers: list[_Reader], digests: list[compose.Digest]) -> None:
         """Write down who got which paper, in the same transaction."""
         readers: dict[int, list[int]] = defaultdict(list)
@@ -249,6 +225,12 @@ class _Run:
             ],
             batch_size=500,
         )
+
+
+def _owed(row: _Reader, digest: compose.Digest) -> ledger.Owed:
+    sections = [(part.label, part.query, list(part.papers)) for part in digest.sections]
+    because = "" if sections or row.wants_empty else "no paper matched"
+    return ledger.Owed(row.pk, row.email, sections, len(digest.papers), because)
 
 
 @contextmanager

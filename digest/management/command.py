@@ -51,9 +51,3 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise ArgumentTypeError(f"it takes a day like 2026-06-02, not {text!r}") from error
-
-
-def count(number: int, what: str) -> str:
-    """ "1 paper", "2 papers", "1,204 entries"."""
-    plural = what[:-1] + "ies" if what.endswith("y") else what + "s"
-    return f"{number:,} {what if number == 1 else plural}"

@@ -9,8 +9,8 @@ from django.core.management.base import CommandError
 from digest import editions, intake, pace
 from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due
-from digest.management.command import count
 from digest.models import Edition, Fetch
+from digest.prose import count
 from subscriptions import clock
 
 Tell = Callable[[str], object]

@@ -1,6 +1,7 @@
 """What a query can see of a paper, and its words in the form in which terms look for them."""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -160,13 +161,17 @@ class Field:
 
     def _prefixed(self, term: Term) -> list[Place]:
         opening, count = "".join(term.words), len(term.words)
-        tables = (self.exact, self.loose)
-        codes = {code for table in tables for form in table if form.startswith(opening) for code in table[form]}
+        forms = self._forms[bisect_left(self._forms, opening) : bisect_left(self._forms, opening + "\U0010ffff")]
+        codes = {code for form in forms for table in (self.exact, self.loose) for code in table.get(form, ())}
         found = set(_places(codes))
         if count > 1:
             starts = range(len(self.words) - count)
             found |= {Place(at, count) for at in starts if self._follows(term.words, at, exact=False, prefix=True)}
         return sorted(found, key=_order)
+
+    @cached_property
+    def _forms(self) -> list[str]:
+        return sorted({*self.exact, *self.loose})
 
     def span(self, place: Place) -> tuple[int, int, int]:
         """Where a place is in characters: number of the text, start, end."""

@@ -1,5 +1,5 @@
 import re
-import smtplib
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from zoneinfo import ZoneInfo
@@ -8,10 +8,12 @@ import pytest
 from django.core import mail as django_mail
 from django.db import IntegrityError, transaction
 
-from digest import editions
+from digest import editions, names
+from digest.deliveries import ledger, runs
 from digest.deliveries.queue import queue
-from digest.deliveries.send import claim, release, send_due, sweep
-from digest.models import Delivery, Edition, Readership
+from digest.deliveries.send import send_due
+from digest.deliveries.sweep import sweep
+from digest.models import Batch, Delivery, Edition, Readership
 from subscriptions import consent, mail
 from subscriptions.mail import Outcome, Verdict
 from subscriptions.models import Subscription
@@ -35,34 +37,35 @@ def papers_of(delivery):
     return [paper for _, _, papers in delivery.sections for paper in papers]
 
 
-class Post:
-    """A mail server that answers as told, in order; then everything is sent."""
+class Carrier:
+    """A way of sending that answers as told, in order; then everything is sent."""
 
     name = "fake"
 
     def __init__(self, *verdicts):
         self.verdicts, self.letters = list(verdicts), []
 
-    def __call__(self):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
+    @contextmanager
+    def carrier(self):
+        yield self
 
     def send(self, letter):
         self.letters.append(letter)
         return self.verdicts.pop(0) if self.verdicts else Verdict(Outcome.SENT)
 
+    def run(self, jobs):
+        while isinstance(job := jobs.next(), mail.Job):
+            jobs.begin(job)
+            jobs.done(job, self.send(job.letter))
+            jobs.tick()
+
 
 @pytest.fixture
 def answers(monkeypatch):
     def use(*verdicts):
-        post = Post(*verdicts)
-        monkeypatch.setattr(mail, "Post", post)
-        return post
+        carrier = Carrier(*verdicts)
+        monkeypatch.setattr(mail, "transports", lambda: [carrier])
+        return carrier
 
     return use
 
@@ -93,12 +96,13 @@ def test_each_subscriber_is_owed_one_letter_however_often_it_is_queued():
 def test_the_database_refuses_a_second_letter_for_a_day():
     edition = make.edition([make.paper()])
     reader = make.subscriber()
+    batch = Batch.objects.create(run=runs.of(edition, now=NOW), size=2, created_at=NOW)
     row = {"subscriber": reader, "day": DAY, "edition": edition, "email": reader.email, "due_at": NOW,
-           "next_try_at": NOW, "created_at": NOW}  # fmt: skip
-    Delivery.objects.create(key="a", **row)
+           "next_try_at": NOW, "created_at": NOW, "batch": batch}  # fmt: skip
+    Delivery.objects.create(**row)
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        Delivery.objects.create(key="b", **row)
+        Delivery.objects.create(**row)
 
 
 def test_somebody_without_a_matching_paper_is_excluded_with_the_reason():
@@ -311,7 +315,8 @@ def test_a_row_is_settled_with_what_was_answered(answers, verdict, status):
     deliver()
 
     row = Delivery.objects.get()
-    assert (row.status, row.reason, row.claimed_by) == (status, verdict.reason, "")
+    assert (row.status, row.reason) == (status, verdict.reason)
+    assert not Batch.objects.held().exists()
 
 
 def test_a_deferred_letter_is_tried_again_later_and_gives_up_in_the_end(answers):
@@ -377,12 +382,19 @@ def test_someone_who_left_after_the_claim_gets_nothing(answers, monkeypatch):
     first, second = make.subscriber("a@example.net"), make.subscriber("b@example.net")
     queue(now=NOW, today=DAY)
     post = answers()
+    now = [NOW]
     send_one = post.send
-    post.send = lambda letter: (consent.unsubscribe(second.pk, now=NOW, visit=VISIT), send_one(letter))[1]
 
-    send()
+    def slowly(letter):
+        consent.unsubscribe(second.pk, now=NOW, visit=VISIT)
+        now[0] += timedelta(seconds=1)
+        return send_one(letter)
+
+    post.send = slowly
+    send_due(clock=lambda: now[0], today=DAY)
 
     assert [letter.to for letter in post.letters] == [first.email]
+    assert Delivery.objects.get(email=second.email).status == "excluded"
 
 
 def test_many_who_left_keep_nobody_from_their_letter(answers):
@@ -400,42 +412,35 @@ def test_many_who_left_keep_nobody_from_their_letter(answers):
     assert Delivery.objects.filter(status="excluded").count() == 60
 
 
-def test_two_workers_never_hold_one_letter():
+def test_two_workers_never_hold_one_letter(monkeypatch):
+    monkeypatch.setattr(ledger, "SIZE", 40)
     make.edition([make.paper()])
     for _ in range(60):
         make.subscriber()
     queue(now=NOW, today=DAY)
 
-    one, two = claim("one", now=NOW, today=DAY), claim("two", now=NOW, today=DAY)
+    one, two = (ledger.claim(worker, now=NOW) for worker in ("one", "two"))
 
-    assert (len(one), len(two)) == (50, 10)
-    assert not {row.pk for row in one} & {row.pk for row in two}
+    assert ledger.claim("three", now=NOW) is None
+    taken = [ledger.take(ledger.waiting(batch, now=NOW), now=NOW, today=DAY) for batch in (one, two)]
+    assert sorted(map(len, taken)) == [20, 40]
+    assert not {row.delivery for row in taken[0]} & {row.delivery for row in taken[1]}
 
 
-def test_a_dead_workers_letters_go_back_unless_they_were_being_handed_over():
+def test_what_a_worker_on_a_lost_machine_had_taken_is_uncertain_and_the_rest_goes_on():
     make.edition([make.paper()])
-    for _ in range(2):
+    for _ in range(3):
         make.subscriber()
     queue(now=NOW, today=DAY)
-    begun, _ = claim("dead", now=NOW, today=DAY)
-    Delivery.objects.filter(pk=begun.pk).update(status="sending")
+    batch = ledger.claim("dead", now=NOW)
+    ledger.take(ledger.waiting(batch, now=NOW)[:1], now=NOW, today=DAY)
 
     sweep(now=NOW + timedelta(minutes=1))
-    assert Delivery.objects.filter(claimed_by="dead").count() == 2
+    assert Batch.objects.held().count() == 1
     sweep(now=NOW + timedelta(minutes=10))
 
-    assert sorted(row.status for row in Delivery.objects.all()) == ["queued", "uncertain"]
-
-
-def test_released_rows_do_not_count_an_attempt():
-    make.edition([make.paper()])
-    make.subscriber()
-    queue(now=NOW, today=DAY)
-    claim("worker", now=NOW, today=DAY)
-
-    release("worker", now=NOW, reason="421 busy")
-
-    assert (Delivery.objects.get().status, Delivery.objects.get().attempts) == ("queued", 0)
+    assert sorted(row.status for row in Delivery.objects.all()) == ["queued", "queued", "uncertain"]
+    assert not Batch.objects.held().exists()
 
 
 def test_a_letter_that_cannot_be_written_fails_alone(answers, monkeypatch):
@@ -443,10 +448,10 @@ def test_a_letter_that_cannot_be_written_fails_alone(answers, monkeypatch):
 
     write = Press.write
 
-    def broken(self, delivery, subscriber):
-        if delivery.email == "bad@example.net":
+    def broken(self, row):
+        if row.email == "bad@example.net":
             raise ValueError("a paper of stone")
-        return write(self, delivery, subscriber)
+        return write(self, row)
 
     monkeypatch.setattr(Press, "write", broken)
     answers()
@@ -515,7 +520,7 @@ def test_the_letter_has_the_headers_of_bulk_mail_each_once(locmem):
     assert letter["To"] == "reader@example.net"
     assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert re.fullmatch(r"<http://papers\.example\.org/u/[\w.:-]+>", letter["List-Unsubscribe"].strip())
-    assert letter["Message-ID"] == f"<d.{Delivery.objects.get().key}@papers.example.org>"
+    assert letter["Message-ID"] == f"<d.{names.name_of(Delivery.objects.get().pk)}@papers.example.org>"
     assert letter["Subject"] == "1 paper for Tue 2 June: robot"
     assert letter.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in letter.iter_parts()] == ["text/plain", "text/html"]
@@ -639,31 +644,3 @@ def test_a_published_editions_letters_do_not_change_when_it_is_built_again(answe
     queue(now=NOW, today=DAY)
 
     assert Delivery.objects.get().sections == before
-
-
-# What SMTP answers --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("error", "phase", "outcome"),
-    [
-        (smtplib.SMTPRecipientsRefused({"a": (450, b"4.2.1 later")}), "rcpt", Outcome.DEFERRED),
-        (smtplib.SMTPRecipientsRefused({"a": (550, b"5.1.1 no such user")}), "rcpt", Outcome.FAILED),
-        (smtplib.SMTPRecipientsRefused({"a": (550, b"5.7.1 policy")}), "rcpt", Outcome.TROUBLE),
-        (smtplib.SMTPSenderRefused(550, b"no", "us"), "mail", Outcome.TROUBLE),
-        (smtplib.SMTPAuthenticationError(535, b"who"), "connect", Outcome.TROUBLE),
-        (smtplib.SMTPDataError(554, b"5.6.0 ugly"), "dot", Outcome.FAILED),
-        (smtplib.SMTPDataError(451, b"4.3.0 later"), "dot", Outcome.DEFERRED),
-        (smtplib.SMTPDataError(550, b"5.7.26 unauthenticated"), "dot", Outcome.TROUBLE),
-        (smtplib.SMTPDataError(554, b"no data"), "data", Outcome.DEFERRED),
-        (smtplib.SMTPDataError(-1, b"garbage"), "dot", Outcome.UNCERTAIN),
-        (smtplib.SMTPServerDisconnected("gone"), "dot", Outcome.UNCERTAIN),
-        (smtplib.SMTPServerDisconnected("gone"), "data", Outcome.DEFERRED),
-        (smtplib.SMTPServerDisconnected("gone"), "rcpt", Outcome.DEFERRED),
-        (smtplib.SMTPServerDisconnected("gone"), "mail", Outcome.TROUBLE),
-        (TimeoutError("slow"), "dot", Outcome.UNCERTAIN),
-        (smtplib.SMTPDataError(421, b"shutting down"), "dot", Outcome.TROUBLE),
-    ],
-)
-def test_what_an_smtp_server_did_decides_by_how_far_the_letter_had_got(error, phase, outcome):
-    assert mail._smtp_verdict(error, mail.Phase(phase)).outcome is outcome

@@ -109,7 +109,7 @@ def test_hidden_authors_are_not_shown(client):
 
 def test_the_pages_of_health_answer(client):
     assert client.get("/health/live").json() == {"live": True}
-    assert client.get("/health/ready").json() == {"ready": True}
+    assert client.get("/health/ready").json() == {"ready": True, "alarms": []}
 
 
 # The desk -----------------------------------------------------------------------------------------------------------

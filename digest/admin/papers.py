@@ -1,4 +1,4 @@
-"""The editor's desk: sources, papers, editions and their placements; deliveries to look at."""
+"""The editor's desk: sources, papers, editions and their placements."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -13,8 +13,6 @@ from django.utils.safestring import SafeString, mark_safe
 
 from digest import editions, prose, tasks
 from digest.models import (
-    Delivery,
-    DeliveryEvent,
     Edition,
     Fetch,
     Listing,
@@ -251,24 +249,6 @@ class PlacementAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Placement, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         editions.rerank(obj.edition)
-
-
-class EventInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
-    model = DeliveryEvent
-    fields = ["at", "kind", "service", "detail"]
-    ordering = ["-at", "-pk"]
-    extra = 0
-
-
-@admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["email", "day", "edition", "status", "papers_count", "attempts", "reason", "settled_at"]
-    list_filter = ["status", "day", ("edition", admin.RelatedOnlyFieldListFilter)]
-    list_select_related = ["edition"]
-    search_fields = ["email", "key"]
-    ordering = ["-pk"]
-    inlines = [EventInline]
-    show_full_result_count = False
 
 
 @admin.register(Fetch)

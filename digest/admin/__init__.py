@@ -1,0 +1,5 @@
+"""The desk in Django admin."""
+
+from digest.admin import ledger, papers
+
+__all__ = ["ledger", "papers"]

@@ -1,0 +1,127 @@
+"""What a worker has begun and what was answered, in a file: the memory that survives the worker.
+
+A row says only that a letter is among those being handed over. Between the server's 250 and the commit that settles the
+row lies the hole in which other engines lose or repeat letters. Here each letter is written down when its content is
+about to leave, and each answer when it comes, before anything else is done with it: two writes of some dozen bytes.
+They reach the kernel, so they outlive a killed process; they are not forced to disk, so after a crash of the machine
+the file is only believed in what it says, not in what it leaves out.
+
+The worker holds a lock on the file for as long as it lives; whoever gets the lock knows that it is dead.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from digest.taken import Taken
+from subscriptions.mail import Outcome, Verdict
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What a dead worker's journal knows, by delivery and attempt."""
+
+    worker: str
+    transport: str = ""
+    begun: set[tuple[int, int]] = field(default_factory=set)
+    answered: dict[tuple[int, int], Verdict] = field(default_factory=dict)
+    #: Whether a letter that is not in it was certainly not begun.
+    is_whole: bool = False
+
+
+class Journal:
+    """A living worker's journal."""
+
+    def __init__(self, folder: Path, worker: str, transport: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, self.transport = folder / f"{worker}.journal", transport
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self.clear()
+
+    def begin(self, row: Taken) -> None:
+        os.write(self._file, b"B %d %d\n" % (row.delivery, row.attempts))
+
+    def answer(self, row: Taken, verdict: Verdict) -> None:
+        if verdict.outcome is Outcome.SENT and not verdict.reference:
+            os.write(self._file, b"S %d %d\n" % (row.delivery, row.attempts))
+            return
+        more = json.dumps([verdict.outcome, verdict.reason, verdict.retry_after, verdict.reference])
+        os.write(self._file, b"A %d %d %s\n" % (row.delivery, row.attempts, more.encode()))
+
+    def clear(self) -> None:
+        """Everything in it is in the database: begin anew."""
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"J {_boot()} {self.transport}\n".encode())
+
+    def remove(self) -> None:
+        """The worker has settled everything and given back what it held."""
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _boot() -> str:
+    """Names the running time of this machine: the kernel's memory lasts no longer."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def is_alive(folder: Path, worker: str) -> bool | None:
+    """Whether a worker lives, for one that runs on this machine; None for one that left no journal here."""
+    try:
+        with _locked(folder / f"{worker}.journal") as is_dead:
+            return not is_dead
+    except FileNotFoundError:
+        return None
+
+
+def recover(folder: Path, settle: Callable[[Remains], None]) -> None:
+    """Have the journal of every dead worker of this machine settled, and remove it."""
+    for path in sorted(folder.glob("*.journal")):
+        with suppress(FileNotFoundError), _locked(path) as is_dead:
+            if is_dead and path.exists():  # nobody else was quicker
+                settle(_read(path))
+                path.unlink()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether the lock could be had; it is held meanwhile."""
+    file = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(file)
+
+
+def _read(path: Path) -> Remains:
+    head, *lines = path.read_bytes().split(b"\n")
+    words = head.decode("utf-8", "replace").split(" ")
+    begun: set[tuple[int, int]] = set()
+    answers: dict[tuple[int, int], Verdict] = {}
+    for line in lines[:-1]:  # the last one is empty, or was being written
+        kind, delivery, attempt, *more = line.split(b" ", 3)
+        key = int(delivery), int(attempt)
+        begun.add(key)
+        if kind == b"S":
+            answers[key] = Verdict(Outcome.SENT)
+        elif kind == b"A":
+            outcome, reason, retry_after, reference = json.loads(more[0])
+            answers[key] = Verdict(Outcome(outcome), reason, retry_after, reference)
+    is_whole = len(words) == 3 and words[0] == "J" and words[1] == _boot() != "unknown"
+    return Remains(path.stem, words[-1] if len(words) == 3 else "", begun, answers, is_whole)

@@ -1,0 +1,320 @@
+"""One worker's letters: from the batches it holds to the carrier, and from the carrier's verdicts to the ledger."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from digest.deliveries import ledger, rates, report
+from digest.deliveries.journal import Journal
+from digest.deliveries.ledger import Waiting
+from digest.letter import Press
+from digest.models import Edition
+from digest.taken import Taken
+from subscriptions.mail import Job, Outcome, Unwritable, Verdict
+
+#: Letters taken at a time: as many as leave in about SLICE_TIME, so that who unsubscribes meanwhile gets none.
+SMALLEST, LARGEST = 10, 500
+SLICE_TIME = timedelta(seconds=0.25)
+#: A letter taken longer ago is not begun before its reader's consent was looked at again.
+FRESH = timedelta(seconds=0.5)
+#: Batches held at once; more than one only while letters of the first may not leave yet.
+MOST_HELD = 20
+#: How long batches are left for later whose letters a limit holds back.
+PARKED = timedelta(seconds=20)
+#: Verdicts are committed this often, or when so many have come.
+SETTLE_EVERY, SETTLE_COUNT = timedelta(seconds=0.2), 400
+#: How often a worker asks whether its runs are paused, and prolongs its leases.
+LOOK_EVERY, RENEW_EVERY = timedelta(seconds=1), timedelta(seconds=30)
+#: Letters between two moments at which everything is settled and the journal begun anew.
+JOURNAL = 20_000
+#: Refusals of us in a row, each of one letter, after which it is the sending that is stopped.
+REFUSALS = 20
+
+Value = TypeVar("Value")
+
+
+class Pool:
+    """Letters of a worker, as a carrier wants them (`subscriptions.mail.Jobs`)."""
+
+    patience = 0.1
+
+    def __init__(
+        self, worker: str, journal: Journal, *, transport: str, clock: Callable[[], datetime], today: date,
+        is_probe: bool = False, limit: int | None = None, until: datetime | None = None,
+        is_stopping: Callable[[], bool] = lambda: False, progress: Callable[[int], object] = lambda count: None,
+    ) -> None:  # fmt: skip
+        self.worker, self.journal, self.transport = worker, journal, transport
+        self.clock, self.today, self.limit, self.until = clock, today, limit, until
+        self.is_stopping, self.progress = is_stopping, progress
+        #: Whether one letter goes alone first, to see how the way is.
+        self.is_probe = is_probe
+        self.counts: Counter[str] = Counter()
+        #: Why the sending stopped: what the mail server refused, or did not do.
+        self.trouble: Verdict | None = None
+        self.refusals = 0
+        self.broken: DatabaseError | None = None
+        self._held: dict[int, deque[Waiting]] = {}
+        self._unsettled: Counter[int] = Counter()  # letters taken and not yet settled, by batch
+        self._ready: deque[tuple[datetime, Taken]] = deque()
+        self._back: deque[tuple[Job, Taken]] = deque()
+        self._out: dict[int, Taken] = {}
+        self._verdicts: list[tuple[Taken, Verdict]] = []
+        self._presses: dict[int, Press] = {}
+        self._slice, self._given, self._since_clear = SMALLEST, 0, 0
+        #: Whether only letters are left that a limit holds back.
+        self._is_stuck = False
+        now = clock()
+        self._sliced_at = self._taken_at = self._settled_at = self._looked_at = self._renewed_at = now
+
+    # What a carrier asks -------------------------------------------------------------------------------------------
+
+    def next(self) -> Job | float | None:
+        while True:
+            if self.trouble or self.broken or self.is_stopping():
+                return None
+            if (self.is_probe or self._since_clear >= JOURNAL) and self._out:
+                return self.patience
+            if self._back:
+                job, row = self._back.popleft()
+                self._out[job.key] = row
+                return job
+            if not self._ready:
+                pause = self._guarded(self._refill)
+                if pause != 0:
+                    return pause
+                continue
+            now = self.clock()
+            if now - self._taken_at > FRESH:
+                self._guarded(self._look_again)
+                continue
+            wait = (self._ready[0][0] - now).total_seconds()
+            if wait > 0:
+                return min(wait, FRESH.total_seconds())
+            _, row = self._ready.popleft()
+            if (written := self._write(row)) is not None:
+                self._out[row.delivery] = row
+                return written
+
+    def begin(self, job: Job) -> None:
+        self.journal.begin(self._out[job.key])
+
+    def done(self, job: Job, verdict: Verdict) -> None:
+        row = self._out.pop(job.key)
+        self.journal.answer(row, verdict)
+        self._verdicts.append((row, verdict))
+        self._since_clear += 1
+        if verdict.outcome is Outcome.SENT:
+            self.refusals, self.is_probe = 0, False
+        elif verdict.is_refusal_of_us:
+            self.refusals += 1
+        if verdict.outcome is Outcome.TROUBLE or self.refusals >= REFUSALS:
+            self.trouble = verdict
+
+    def put_back(self, job: Job) -> None:
+        self._back.append((job, self._out.pop(job.key)))
+
+    def tick(self) -> None:
+        if not self.broken:
+            self._guarded(self._tick)
+
+    def finish(self) -> None:
+        """Settle everything and give back what was not begun; the carrier has stopped.
+
+        Raises the DatabaseError that stopped it: then the journal is left to be settled when the database is back.
+        """
+        if self.broken:
+            raise self.broken
+        now = self.clock()
+        self._settle(now)
+        assert not self._out
+        ledger.untake([*(row.delivery for _, row in self._ready), *(row.delivery for _, row in self._back)])
+        ledger.release(self._held, self.worker)
+        self._held.clear()
+        self._ready.clear()
+        self._back.clear()
+
+    def _guarded(self, act: Callable[[], Value]) -> Value | None:
+        """Without the database no letter is begun any more; those under way are heard, and the journal has them."""
+        try:
+            return act()
+        except DatabaseError as error:
+            self.broken = error
+            return None
+
+    def _tick(self) -> None:
+        now = self.clock()
+        if len(self._verdicts) >= SETTLE_COUNT or now - self._settled_at >= SETTLE_EVERY:
+            self._settle(now)
+        if not timedelta(0) <= now - self._looked_at < LOOK_EVERY:
+            self._look(now)
+
+    # Taking --------------------------------------------------------------------------------------------------------
+
+    def _refill(self) -> float | None:
+        """Take the next letters. Returns 0 where there are some, else the seconds until there may be, or None."""
+        now = self.clock()
+        if (self.limit is not None and self._given >= self.limit) or (self.until and now >= self.until):
+            return None
+        self._fit_slice(now)
+        self._claim(now)
+        rows, moments = self._choose()
+        if not rows:
+            return self.patience if any(self._held.values()) else None
+        taken = ledger.take(rows, now=now, today=self.today)
+        for batch, count in Counter(row.batch for row in taken).items():
+            self._unsettled[batch] += count
+        for edition in {row.edition for row in taken}:
+            if edition not in self._presses:
+                self._presses[edition] = Press(Edition.objects.get(pk=edition))
+            self._presses[edition].prepare(row.sections for row in taken if row.edition == edition)
+        self._ready.extend(zip(moments, taken, strict=False))
+        self._given += len(taken)
+        self._sliced_at = self._taken_at = now
+        gone = len(rows) - len(taken)
+        self.counts[ledger.Status.EXCLUDED] += gone
+        self.progress(gone)
+        return 0.0
+
+    def _look_again(self) -> None:
+        """Whoever left since their letter was taken gets none, however slow the way is."""
+        self._taken_at = now = self.clock()
+        gone = ledger.exclude_leavers([row.delivery for _, row in self._ready], now=now, today=self.today)
+        self._drop([row for _, row in self._ready if row.delivery in gone])
+
+    def _drop(self, rows: Collection[Taken]) -> None:
+        """These are not ours to send any more."""
+        gone = {row.delivery for row in rows}
+        for row in rows:
+            self._unsettled[row.batch] -= 1
+        self._ready = deque(pair for pair in self._ready if pair[1].delivery not in gone)
+        self._back = deque(pair for pair in self._back if pair[1].delivery not in gone)
+
+    def _fit_slice(self, now: datetime) -> None:
+        took = now - self._sliced_at
+        if took < SLICE_TIME:
+            self._slice = min(LARGEST, self._slice * 2)
+        elif took > 2 * SLICE_TIME:
+            self._slice = max(SMALLEST, self._slice // 2)
+
+    def _claim(self, now: datetime) -> None:
+        """Hold more batches while those held have too little that may leave."""
+        while sum(map(len, self._held.values())) < self._slice or self._is_stuck:
+            if len(self._held) >= MOST_HELD:
+                self._park(now)
+            if len(self._held) >= MOST_HELD or (batch := ledger.claim(self.worker, now=now)) is None:
+                return
+            self._held[batch.pk] = deque(ledger.waiting(batch, now=now))
+            self._release_empty(now)
+            self._is_stuck = False
+
+    def _park(self, now: datetime) -> None:
+        """Leave batches for later of which only letters are left that a limit holds back."""
+        idle = [batch for batch in list(self._held)[: MOST_HELD // 2] if not self._unsettled[batch]]
+        ledger.release(idle, self.worker, not_before=now + PARKED)
+        for batch in idle:
+            del self._held[batch]
+
+    def _choose(self) -> tuple[list[Waiting], list[datetime]]:
+        """Rows that may leave within the next half second, and when each may."""
+        most = self._slice if self.limit is None else min(self._slice, self.limit - self._given)
+        rate, now = settings.DIGEST_MAIL_RATE, self.clock()
+        if rate:
+            most = min(most, int(rate * rates.AHEAD.total_seconds()) + 1)
+        limited = self._limited(most)
+        free = self._unlimited(most - len(limited))
+        self._is_stuck = not limited and not free and any(self._held.values())
+        if not rate:
+            rows = [(now, row) for row in free] + limited
+            return [row for _, row in rows], [moment for moment, _ in rows]
+        moments = rates.reserve("mail", len(limited) + len(free), rate, clock=self.clock)
+        rows = []
+        for moment in moments:
+            is_limited = bool(limited) and (not free or limited[0][0] <= moment)
+            slot, row = limited.pop(0) if is_limited else (moment, free.pop(0))
+            rows.append((max(moment, slot), row))
+        for row in [*free, *(row for _, row in limited)]:
+            self._held[row.batch].appendleft(row)
+        return [row for _, row in rows], [moment for moment, _ in rows]
+
+    def _limited(self, most: int) -> list[tuple[datetime, Waiting]]:
+        """Rows of domains with a limit of their own, with the moments reserved for them, in order of time."""
+        limits = settings.DIGEST_MAIL_DOMAIN_RATES
+        if not limits:
+            return []
+        wanted = Counter(row.domain for queue in self._held.values() for row in queue if row.domain in limits)
+        slots = {
+            domain: deque(rates.reserve(f"mail {domain}", min(count, most), limits[domain], clock=self.clock))
+            for domain, count in wanted.items()
+        }
+        rows = [
+            (slots[row.domain].popleft(), row)
+            for queue in self._held.values()
+            for row in list(queue)
+            if row.domain in limits and slots[row.domain]
+        ][:most]
+        for _, row in rows:
+            self._held[row.batch].remove(row)
+        return sorted(rows, key=lambda pair: pair[0])
+
+    def _unlimited(self, most: int) -> list[Waiting]:
+        limits = settings.DIGEST_MAIL_DOMAIN_RATES
+        rows: list[Waiting] = []
+        for queue in self._held.values():
+            stay: list[Waiting] = []
+            while queue and len(rows) < most:
+                row = queue.popleft()
+                (stay if row.domain in limits else rows).append(row)
+            queue.extendleft(reversed(stay))
+        return rows
+
+    # Writing and settling ------------------------------------------------------------------------------------------
+
+    def _write(self, row: Taken) -> Job | None:
+        """The letter; one that cannot be written fails alone."""
+        try:
+            letter = self._presses[row.edition].write(row)
+            return Job(row.delivery, letter, letter.as_bytes(now=self.clock()))
+        except (Unwritable, LookupError, TypeError, ValueError) as error:
+            reason = f"The letter could not be written: {type(error).__name__}: {error}"
+            self._verdicts.append((row, Verdict(Outcome.FAILED, reason)))
+            return None
+
+    def _settle(self, now: datetime) -> None:
+        self._settled_at = now
+        verdicts, self._verdicts = self._verdicts, []
+        if verdicts:
+            self.counts += ledger.settle(verdicts, transport=self.transport, now=now)
+            report.hear_answers(verdicts, attempts=len(ledger.WAITS), now=now)
+            self.progress(len(verdicts))
+            self._unsettled.subtract(row.batch for row, _ in verdicts)
+        if not self._out and self._since_clear:
+            self.journal.clear()
+            self._since_clear = 0
+        self._release_empty(now)
+
+    def _release_empty(self, now: datetime) -> None:
+        empty = [batch for batch, rows in self._held.items() if not rows and not self._unsettled[batch]]
+        if empty:
+            ledger.release(empty, self.worker)
+            for batch in empty:
+                del self._held[batch]
+
+    def _look(self, now: datetime) -> None:
+        """Let go of batches whose run was paused, or that somebody took for dead."""
+        self._looked_at = now
+        if not self._held:
+            return
+        going = ledger.going(self.worker)
+        if abs(now - self._renewed_at) >= RENEW_EVERY:
+            ledger.renew(self.worker, now=now)
+            self._renewed_at = now
+        for batch in self._held.keys() - going:
+            self._held[batch].clear()
+            back = [row for _, row in [*self._ready, *self._back] if row.batch == batch]
+            ledger.untake(row.delivery for row in back)
+            self._drop(back)
+        self._release_empty(now)

@@ -1,0 +1,73 @@
+"""What a dead worker left: settled from its journal where that is at hand, given up as uncertain where it is not."""
+
+from collections import Counter
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from digest.deliveries import journal, ledger
+from digest.deliveries.journal import Remains
+from digest.deliveries.ledger import Status
+from digest.models import Batch, Delivery
+from digest.taken import COLUMNS, Taken
+
+NOBODY_KNOWS = "the worker ended while handing it over"
+
+
+def recover(*, now: datetime) -> Counter[str]:
+    """Settle what dead workers of this machine have written down."""
+    counts: Counter[str] = Counter()
+
+    def settle(remains: Remains) -> None:
+        counts.update(_settle(remains, now=now))
+
+    if settings.DIGEST_JOURNAL_DIR.is_dir():
+        journal.recover(settings.DIGEST_JOURNAL_DIR, settle)
+    return counts
+
+
+def sweep(*, now: datetime) -> Counter[str]:
+    """Recover, and give up on workers elsewhere whose leases ran out: what they had taken is uncertain."""
+    counts = recover(now=now)
+    for batch in Batch.objects.held().filter(lease_until__lte=now).order_by("pk"):
+        if not journal.is_alive(settings.DIGEST_JOURNAL_DIR, batch.claimed_by):
+            counts += _abandon(batch, now=now)
+    return counts
+
+
+@transaction.atomic
+def _abandon(batch: Batch, *, now: datetime) -> Counter[str]:
+    sending = Delivery.objects.filter(batch=batch, status=Status.SENDING).values_list("pk", flat=True)
+    lost = ledger.give_up(list(sending), reason=NOBODY_KNOWS, now=now)
+    ledger.release([batch.pk], batch.claimed_by)
+    return Counter({Status.UNCERTAIN: lost})
+
+
+@transaction.atomic
+def _settle(remains: Remains, *, now: datetime) -> Counter[str]:
+    """Letters answered are settled so; those begun without an answer are uncertain; the others were never begun."""
+    batches = list(Batch.objects.filter(claimed_by=remains.worker).values_list("pk", flat=True))
+    keys = {delivery for delivery, _ in remains.begun}
+    open_ = Delivery.objects.filter(status__in=[Status.SENDING, Status.UNCERTAIN])
+    rows = {row.delivery: row for row in _taken(open_.filter(pk__in=keys))}
+    rows |= {row.delivery: row for row in _taken(open_.filter(batch__in=batches, status=Status.SENDING))}
+    answered = [
+        (row, remains.answered[row.delivery, row.attempts])
+        for row in rows.values()
+        if (row.delivery, row.attempts) in remains.answered
+    ]
+    counts = ledger.settle(answered, transport=remains.transport, now=now)
+    told = {row.delivery for row, _ in answered}
+    held = set(batches)
+    silent = [row for row in rows.values() if row.delivery not in told and row.batch in held]
+    begun = [row.delivery for row in silent if (row.delivery, row.attempts) in remains.begun or not remains.is_whole]
+    counts[Status.UNCERTAIN] += ledger.give_up(begun, reason=NOBODY_KNOWS, now=now)
+    counts[Status.QUEUED] += ledger.untake({row.delivery for row in silent} - set(begun))
+    ledger.release(batches, remains.worker)
+    return counts
+
+
+def _taken(rows: QuerySet[Delivery]) -> list[Taken]:
+    return [Taken(*row) for row in rows.values_list(*COLUMNS)]

@@ -1,0 +1,106 @@
+"""Why one paper is in many letters: each word of a topic is looked up and put into words once for a paper.
+
+The same as `reasons.reasons(matches(query, paper), paper)`, encoded for mail; a letter has dozens of reasons, and of a
+hundred thousand letters nearly all share their words.
+"""
+
+from functools import lru_cache
+from html import escape
+from typing import NamedTuple
+
+from digest.reasons import LEFT_OUT, MOST, Reason, of_leaf
+from subscriptions.mail import encode
+from subscriptions.query import And, Document, Label, Not, Or, Query, QueryError, Range, Term, parse
+
+#: Reasons of whole topics kept for a paper; rarer topics are put together anew.
+KEPT = 300
+_COMMA = encode(", ")
+_TRENDING = Reason("trending today")
+#: A vote less, or a new version, and the paper matches no more: the topic alone is the reason then.
+_NO_MORE = Reason("matched when the edition was made")
+
+
+class Encoded(NamedTuple):
+    html: bytes
+    text: bytes
+
+
+class Explainer:
+    """The reasons of one paper."""
+
+    def __init__(self, paper: Document) -> None:
+        self.paper = paper
+        self._leaves: dict[Query, Reason | None] = {}
+        self._reasons: dict[Reason, Encoded] = {}
+        self._kept: dict[str, Encoded] = {}
+
+    def encoded(self, query: str) -> Encoded:
+        """The reasons for a topic in a line, as HTML and as text."""
+        kept = self._kept.get(query)
+        if kept is None:
+            found = [self._encode(reason) for reason in self.reasons(query)]
+            kept = Encoded(_COMMA.join([html for html, _ in found]), _COMMA.join([text for _, text in found]))
+            if len(self._kept) < KEPT:
+                self._kept[query] = kept
+        return kept
+
+    def reasons(self, query: str) -> list[Reason]:
+        """The reasons for a topic, "" for the trending section."""
+        if not query:
+            return [_TRENDING]
+        parsed = _parsed(query)
+        found = self._why(parsed) if parsed is not None else None
+        if found is None:
+            return [_NO_MORE]
+        return list(dict.fromkeys(found))[:MOST] if found else [LEFT_OUT]
+
+    def _encode(self, reason: Reason) -> Encoded:
+        both = self._reasons.get(reason)
+        if both is None:
+            html = f"<strong>{escape(reason.what)}</strong> {escape(reason.where)}".rstrip()
+            plain = reason in (_TRENDING, _NO_MORE)
+            both = self._reasons[reason] = Encoded(encode(reason.what if plain else html), encode(str(reason)))
+        return both
+
+    def _why(self, query: Query) -> list[Reason] | None:
+        """The reasons of a query that holds, in its order; None for one that does not."""
+        match query:
+            case And(parts):
+                found: list[Reason] = []
+                for part in parts:
+                    more = self._why(part)
+                    if more is None:
+                        return None
+                    found += more
+                return found
+            case Or(parts):
+                holding = [more for part in parts if (more := self._why(part)) is not None]
+                return [reason for more in holding for reason in more] if holding else None
+            case Not(inner):
+                return None if self._why(inner) is not None else self._why_not(inner)
+        leaf = self._leaf(query)
+        return None if leaf is None else [leaf]
+
+    def _why_not(self, query: Query) -> list[Reason]:
+        """Why a query does not hold: the NOTs inside it that are false are reasons in turn."""
+        match query:
+            case And(parts) | Or(parts):
+                return [reason for part in parts if self._why(part) is None for reason in self._why_not(part)]
+            case Not(inner):
+                return self._why(inner) or []
+        return []
+
+    def _leaf(self, leaf: Term | Label | Range) -> Reason | None:
+        try:
+            return self._leaves[leaf]
+        except KeyError:
+            reason = self._leaves[leaf] = of_leaf(leaf, self.paper)
+            return reason
+
+
+@lru_cache(maxsize=20_000)
+def _parsed(query: str) -> Query | None:
+    try:
+        return parse(query)
+    except QueryError:
+        return None

@@ -1,0 +1,24 @@
+"""What is read: sources and papers, editions, and the ledger of what was owed and sent."""
+
+from digest.models.editions import Edition, Placement
+from digest.models.ledger import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Readership, Run
+from digest.models.papers import Announce, Fetch, Listing, Observation, Pace, Paper, Source
+
+__all__ = [
+    "Alarm",
+    "Announce",
+    "Batch",
+    "Carriage",
+    "Delivery",
+    "DeliveryEvent",
+    "Edition",
+    "Fetch",
+    "Listing",
+    "Observation",
+    "Pace",
+    "Paper",
+    "Placement",
+    "Readership",
+    "Run",
+    "Source",
+]

@@ -1,0 +1,29 @@
+"""A letter that is being handed over, as the ledger gives it and the press writes it."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple, TypeAlias
+
+#: A digest as it is stored: [label, query, [paper, …]] for each section.
+Sections: TypeAlias = Sequence[tuple[str, str, list[int]]]
+
+
+class Taken(NamedTuple):
+    """All that is needed to write one letter; rows come by the thousand, so no model is made of them."""
+
+    delivery: int
+    batch: int
+    edition: int
+    subscriber: int
+    email: str
+    day: date
+    sections: Sections
+    papers_count: int
+    created_at: datetime
+    attempts: int
+    format: str
+
+
+#: The columns of Delivery for it, in order.
+COLUMNS = ("pk", "batch_id", "edition_id", "subscriber_id", "email", "day", "sections", "papers_count", "created_at",
+           "attempts", "subscriber__format")  # fmt: skip

@@ -1,0 +1,51 @@
+"""Several posts at once: how letters leave through anything that is not SMTP."""
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from subscriptions.jobs import Job, Jobs
+from subscriptions.post import Post
+from subscriptions.verdicts import Verdict
+
+
+class Crew:
+    """Posts in threads of their own; the ledger is only touched by the thread that runs them."""
+
+    def __init__(self, posts: list[Post]) -> None:
+        self._posts = posts
+        self._threads = ThreadPoolExecutor(max_workers=len(posts), thread_name_prefix="post")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+        for post in self._posts:
+            post.close()
+
+    def run(self, jobs: Jobs) -> None:
+        """Carry letters until `jobs` has none left. Stopped halfway, it still waits for the answers that are due."""
+        free, out = list(self._posts), dict[Future[Verdict], tuple[Job, Post]]()
+        pause: float | None = 0.0
+        try:
+            while pause is not None or out:
+                given: Job | float | None = 0.0
+                while free and isinstance(given := jobs.next(), Job):
+                    jobs.begin(given)
+                    post = free.pop()
+                    out[self._threads.submit(post.send, given.letter)] = given, post
+                pause = given if free and not isinstance(given, Job) else 0.0
+                if out:
+                    self._settle(jobs, free, out, jobs.patience if not pause else min(pause, jobs.patience))
+                elif pause:
+                    time.sleep(min(pause, jobs.patience))
+                jobs.tick()
+        finally:
+            while out:
+                self._settle(jobs, free, out, None)
+
+    def _settle(
+        self, jobs: Jobs, free: list[Post], out: dict[Future[Verdict], tuple[Job, Post]], seconds: float | None
+    ) -> None:
+        ready, _ = wait(out, seconds, FIRST_COMPLETED)
+        for future in ready:
+            job, post = out.pop(future)
+            free.append(post)
+            jobs.done(job, future.result())

@@ -1,0 +1,206 @@
+"""A letter as a value, and its bytes.
+
+Bodies are quoted-printable from the start (RFC 2045): pieces encoded by themselves can be joined, so that what many
+letters share is encoded once. Such a letter is 7-bit, has no long lines and no bare line break, and passes every relay
+unchanged, with the DKIM signature it got.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.errors import HeaderParseError
+from email.header import Header
+from email.headerregistry import Address
+from email.utils import format_datetime, parseaddr
+from functools import lru_cache
+from typing import Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMultiAlternatives
+from django.core.validators import validate_email
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}]+")
+_BAD_IN_BODIES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+#: Ends a line of the encoded text, and none of the text itself.
+SOFT_BREAK = b"=\r\n"
+_DOT = re.compile(rb"^\.", re.MULTILINE)
+#: Header lines are folded by us where they would pass this, by whole words (RFC 5322 section 2.2.3).
+LINE = 76
+
+
+class Unwritable(ValueError):
+    """A letter that cannot be written, or is not to one address. The message says why."""
+
+
+def encode(text: str) -> bytes:
+    """Text as quoted-printable that may be joined to other pieces: it begins and ends at the start of a line.
+
+    No line of it begins with a dot, so SMTP needs none doubled (RFC 5321 section 4.5.2).
+    """
+    if not text:
+        return b""
+    clean = _BAD_IN_BODIES.sub(" ", text) if _BAD_IN_BODIES.search(text) else text
+    lines = clean.replace("\r\n", "\n").replace("\r", "\n")
+    encoded = binascii.b2a_qp(lines.encode(), istext=True).replace(b"\n", b"\r\n")
+    while _DOT.search(encoded):
+        encoded = _DOT.sub(b"=2E" + SOFT_BREAK, encoded)
+    return encoded if encoded.endswith(b"\r\n") else encoded + SOFT_BREAK
+
+
+def decode(pieces: Iterable[bytes]) -> str:
+    return binascii.a2b_qp(b"".join(pieces)).decode().replace("\r\n", "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message to one address. Bodies are pieces made by `encode`; no HTML makes it plain text.
+
+    Header values may hold anything; they are cleaned. `common` are those that many letters share. `bounces_to`: the
+    envelope sender, "" for the From address.
+    """
+
+    to: str
+    subject: str
+    text: Sequence[bytes]
+    html: Sequence[bytes] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    common: tuple[tuple[str, str], ...] = ()
+    bounces_to: str = ""
+
+    @classmethod
+    def of(cls, *, to: str, subject: str, text: str, html: str = "", headers: Mapping[str, str] | None = None) -> Self:
+        """A letter that shares nothing with others."""
+        return cls(to=to, subject=subject, text=[encode(text)], html=[encode(html)] if html else (),
+                   headers=headers or {})  # fmt: skip
+
+    @property
+    def envelope_sender(self) -> str:
+        return self.bounces_to or sender_address()
+
+    def as_bytes(self, *, now: datetime) -> bytes:
+        """The whole message, lines ended by CRLF; none begins with a dot. Raises Unwritable."""
+        lines = [
+            _start(settings.DEFAULT_FROM_EMAIL, now.replace(microsecond=0), self.common),
+            _to(self.to),
+            _header("Subject", self.subject),
+            *[_header(name, value) for name, value in self.headers.items()],
+        ]
+        # Only a local part beyond ASCII leaves anything but ASCII here, and only SMTPUTF8 (RFC 6531) carries that.
+        head = "".join(lines).encode()
+        if not self.html:
+            return b"".join([head, _PLAIN, *self.text])
+        # No quoted-printable text holds "=_", so the boundary may be the same in all letters.
+        return b"".join([head, _ALTERNATIVE, _PLAIN, *self.text, _NEXT, _HTML, *self.html, _END])
+
+    def message(self) -> EmailMultiAlternatives:
+        """The same for Django's mail backends, which encode anew; ESPs see to bounces themselves. Raises Unwritable."""
+        _to(self.to)
+        message = EmailMultiAlternatives(
+            subject=one_line(self.subject),
+            body=decode(self.text),
+            from_email=settings.DEFAULT_FROM_EMAIL,
+            to=[self.to],
+            headers={name: _plain(value) for name, value in [*self.common, *self.headers.items()]},
+        )
+        if name := self.headers.get("X-Delivery-ID"):
+            message.metadata = {"delivery": name}  # type: ignore[attr-defined]  # what Anymail's ESPs tell back
+        if self.html:
+            message.attach_alternative(decode(self.html), "text/html")
+        return message
+
+
+_BOUNDARY = b"=_paperboy_=_3f9a61c27d5e4b08"
+_KIND = b"Content-Type: text/%s; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_PLAIN, _HTML = _KIND % b"plain", _KIND % b"html"
+_ALTERNATIVE = b'Content-Type: multipart/alternative; boundary="%s"\r\n\r\n--%s\r\n' % (_BOUNDARY, _BOUNDARY)
+_NEXT, _END = b"\r\n--%s\r\n" % _BOUNDARY, b"\r\n--%s--\r\n" % _BOUNDARY
+
+
+def one_line(text: str) -> str:
+    """Text fit for a header: no line breaks, no control characters."""
+    return _CONTROLS.sub(" ", text).strip() if not text.isprintable() else text.strip()
+
+
+def _plain(value: str) -> str:
+    """A header value in ASCII: runs of words beyond it become encoded words (RFC 2047), anything else stays."""
+    value = one_line(value)
+    return value if value.isascii() else _BEYOND.sub(_encoded_words, value)
+
+
+#: Words with a character beyond ASCII, and the spaces between them; never the <…> of a structured field.
+_BEYOND = re.compile(r"[^\s<>]*[^\x00-\x7f\s<>][^\s<>]*(?:\s+[^\s<>]*[^\x00-\x7f\s<>][^\s<>]*)*")
+
+
+def _encoded_words(found: re.Match[str]) -> str:
+    try:
+        return Header(found[0], "utf-8", maxlinelen=LINE).encode().replace("\n", "")
+    except (UnicodeError, HeaderParseError) as error:
+        raise Unwritable(f"A header cannot be written: {error}") from error
+
+
+def sender_address() -> str:
+    return _address_in(settings.DEFAULT_FROM_EMAIL)
+
+
+@lru_cache(maxsize=8)
+def _address_in(value: str) -> str:
+    return envelope_address(parseaddr(value)[1])
+
+
+def envelope_address(address: str) -> str:
+    """An address as SMTP wants it: the domain in ASCII (RFC 5890), the local part as it is."""
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{_domain(domain)}"
+
+
+def _header(name: str, value: str) -> str:
+    line = f"{name}: {_plain(value)}"
+    return f"{line}\r\n" if len(line) <= LINE else f"{_fold(line)}\r\n"
+
+
+def _fold(line: str) -> str:
+    """Long lines broken before words; a word is never broken, so that links stay whole. Words end at 900 characters."""
+    folded, length = [], 0
+    for number, word in enumerate(line.split(" ")):
+        if len(word) > 900:
+            raise Unwritable(f"A word of {len(word)} characters does not fit a header line.")
+        if number > 1 and length + 1 + len(word) > LINE and word:
+            folded.append("\r\n")
+            length = 0
+        folded.append(f" {word}" if number else word)
+        length += len(word) + 1
+    return "".join(folded)
+
+
+@lru_cache(maxsize=64)
+def _start(sender: str, now: datetime, common: tuple[tuple[str, str], ...]) -> str:
+    """The headers that letters of the same second share."""
+    lines = [_from(sender), f"Date: {format_datetime(now)}\r\n", "MIME-Version: 1.0\r\n"]
+    return "".join(lines + [_header(name, value) for name, value in common])
+
+
+def _from(value: str) -> str:
+    name, address = parseaddr(one_line(value))
+    local, _, domain = address.rpartition("@")
+    if name.isascii():
+        return f"From: {Address(name, local, _domain(domain))}\r\n"
+    return f"From: {Header(name, 'utf-8').encode()} <{local}@{_domain(domain)}>\r\n"
+
+
+def _to(address: str) -> str:
+    try:
+        validate_email(address)
+    except ValidationError as error:
+        raise Unwritable(f"This is not one address: {' '.join(error.messages)}") from error
+    return f"To: {envelope_address(address)}\r\n"
+
+
+@lru_cache(maxsize=10_000)
+def _domain(domain: str) -> str:
+    try:
+        return domain if domain.isascii() else domain.encode("idna").decode()
+    except UnicodeError as error:
+        raise Unwritable(f"The domain {domain} cannot be written in ASCII: {error}") from error

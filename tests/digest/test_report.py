@@ -1,0 +1,293 @@
+"""What mail services, servers and mail that came back say of letters, and what is made of it."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core.management import call_command
+from django.test import override_settings
+from django.urls import include, path
+
+from digest import webhooks
+from digest.deliveries import report
+from digest.deliveries.queue import queue
+from digest.models import Alarm, Delivery, DeliveryEvent
+from digest.names import name_of
+from subscriptions import consent, suppression
+from subscriptions.models import Subscriber
+from tests import esp, make
+from tests.make import DAY, NOW
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore:django-anymail has dropped official support for SendGrid"),
+]
+urlpatterns = [path("anymail/", include("anymail.urls"))]
+
+
+def sent(count=1, status="sent"):
+    make.edition([make.paper()])
+    for n in range(count):
+        make.subscriber(f"r{n}@example.net")
+    queue(now=NOW, today=DAY)
+    Delivery.objects.update(status=status, reason="no answer" if status == "uncertain" else "", settled_at=NOW)
+    return list(Delivery.objects.order_by("pk"))
+
+
+def hear(row, kind, *, event="e1", at=NOW, **more):
+    return report.hear(service="postmark", kind=kind, name=name_of(row.pk), event_id=event, at=at, **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "cause"),
+    [
+        ("hard", "suppressed", "bounced"),
+        ("complaint", "suppressed", "complained"),
+        ("unsubscribed", "unsubscribed", None),
+        ("soft", "active", None),
+        ("policy", "active", None),
+        ("auto-reply", "active", None),
+        ("delayed", "active", None),
+        ("delivered", "active", None),
+    ],
+)
+def test_what_is_heard_touches_the_reader_as_the_policy_says(kind, status, cause):
+    (row,) = sent()
+
+    hear(row, kind, email=row.email)
+    report.apply(now=NOW)
+
+    assert Subscriber.objects.get().status == status
+    found = suppression.find(row.email)
+    assert (found.cause if found else None) == cause
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("delivered", "sent"), ("complaint", "sent"), ("hard", "failed"), ("delayed", "uncertain")]
+)
+def test_an_uncertain_letter_is_settled_by_a_later_report(kind, status):
+    (row,) = sent(status="uncertain")
+
+    hear(row, kind)
+    report.apply(now=NOW)
+
+    row.refresh_from_db()
+    assert row.status == status
+
+
+def test_an_event_heard_twice_counts_once():
+    (row,) = sent()
+
+    assert [hear(row, "soft") for _ in range(3)] == [True] * 3
+    report.apply(now=NOW)
+    report.apply(now=NOW)
+
+    assert DeliveryEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize("name", ["", "1-00000000000000000000", "x", "9f1c2ab47e55d0c3b8a1"])
+def test_an_event_about_a_letter_that_is_not_ours_is_ignored(name):
+    assert not report.hear(service="s", kind="hard", name=name, event_id="e", at=NOW)
+    assert not DeliveryEvent.objects.exists()
+
+
+def test_a_report_on_an_address_the_letter_was_not_sent_to_is_ignored():
+    (row,) = sent()
+
+    hear(row, "hard", email="somebody.else@example.net")
+    report.apply(now=NOW)
+
+    assert DeliveryEvent.objects.get().verdict == "ignored"
+    assert Subscriber.objects.get().status == "active"
+
+
+def test_soft_bounces_count_and_three_of_five_letters_suspend():
+    make.subscriber("r@example.net", confirmed_at=NOW - timedelta(days=30))
+    for back in range(5, 0, -1):
+        day = DAY - timedelta(days=back)
+        moment = NOW - timedelta(days=back)
+        make.edition([make.paper(day=day)], day=day, published_at=moment - timedelta(hours=2))
+        queue(now=moment, today=day)
+        row = Delivery.objects.get(day=day)
+        Delivery.objects.filter(pk=row.pk).update(status="sent", settled_at=moment)
+        if back in (5, 3, 1):
+            hear(row, "soft", event=f"e{back}", at=moment, email=row.email)
+        report.apply(now=moment)
+
+        assert Subscriber.objects.get().status == ("suppressed" if back == 1 else "active"), back
+
+    assert suppression.find("r@example.net").cause == "suspended"
+
+
+def test_a_flood_of_bounces_waits_for_a_person_and_suppresses_nobody():
+    rows = sent(200)
+    for n, row in enumerate(rows[:60]):
+        hear(row, "hard", event=f"e{n}", email=row.email)
+
+    report.apply(now=NOW)
+
+    assert not Subscriber.objects.filter(status="suppressed").exists()
+    assert set(DeliveryEvent.objects.values_list("verdict", flat=True)) == {"quarantined"}
+    assert Alarm.objects.get().name == report.ALARM
+
+    report.release_quarantine(accept=True)
+    report.apply(now=NOW)
+
+    assert Subscriber.objects.filter(status="suppressed").count() == 60
+
+
+def test_a_hard_bounce_outlives_the_address_and_beats_a_new_sign_up():
+    (row,) = sent()
+    hear(row, "hard")
+    report.apply(now=NOW)
+    Subscriber.objects.all().delete()
+
+    assert consent.subscribe(row.email.upper(), [], now=NOW, visit=consent.Visit()) is None
+    assert not Subscriber.objects.filter(status="active").exists()
+
+
+def test_who_complained_comes_back_by_a_fresh_double_opt_in_alone():
+    (row,) = sent()
+    hear(row, "complaint")
+    report.apply(now=NOW)
+    later = NOW + timedelta(days=1)
+
+    notice = consent.subscribe(row.email, [], now=later, visit=consent.Visit())
+    assert Subscriber.objects.get().status == "suppressed"
+    consent.confirm(notice.consent_id, now=later, visit=consent.Visit())
+
+    assert Subscriber.objects.get().status == "active"
+    assert suppression.find(row.email) is None
+
+
+# Webhooks -----------------------------------------------------------------------------------------------------------
+
+#: What each service can tell, by the word of `tests.esp`, and what it is to us.
+WORDS = {"delivered": "delivered", "bounced": "hard", "bounced softly": "soft", "deferred": "delayed",
+         "complained": "complaint", "unsubscribed": "unsubscribed"}  # fmt: skip
+
+
+def told(service, word, row, **more):
+    return service.event(word, reference="m-1", recipient=row.email, metadata={"delivery": name_of(row.pk)},
+                         at=NOW, **more)  # fmt: skip
+
+
+def call(client, service, hook):
+    anymail = {"WEBHOOK_SECRET": esp.HOOK_SECRET, **service.keys(), **service.hook_settings()}
+    with override_settings(ROOT_URLCONF=__name__, ANYMAIL=anymail):
+        return client.post(hook.path, hook.body, hook.content_type, headers=hook.headers).status_code
+
+
+@pytest.mark.parametrize(
+    ("service", "word"),
+    [pytest.param(one, word, id=f"{one!r}-{word}") for one in esp.ESPS for word in one.kinds if word in WORDS],
+)
+@time_machine.travel(NOW, tick=False)
+def test_each_services_word_for_an_event_is_ours(client, service, word):
+    (row,) = sent()
+    hook = told(service, word, row)
+
+    assert [call(client, service, hook) for _ in range(2)] == [200, 200]
+
+    (event,) = DeliveryEvent.objects.all()
+    assert (event.delivery, event.kind) == (row, WORDS[word])
+    assert event.event_id
+
+
+@pytest.mark.parametrize("service", esp.ESPS, ids=repr)
+@time_machine.travel(NOW, tick=False)
+def test_a_forged_report_is_refused_and_changes_nothing(client, service):
+    (row,) = sent()
+    hook = told(service, "complained", row)
+
+    for forged in (hook.without_secret(), hook.with_wrong_secret()):
+        assert call(client, service, forged) in {400, 401, 403}
+
+    assert not DeliveryEvent.objects.exists()
+
+
+@time_machine.travel(NOW, tick=False)
+def test_many_events_are_written_down_by_one_request_each_and_acted_on_in_bulk(client):
+    rows = sent(50)
+
+    for row in rows:
+        assert call(client, esp.POSTMARK, told(esp.POSTMARK, "delivered", row)) == 200
+    assert report.apply(now=NOW).total() == 50
+
+
+# Mail that came back ------------------------------------------------------------------------------------------------
+
+
+def bounce_to(row, *, name=None, status="5.1.1"):
+    return f"""\
+Return-Path: <>
+To: bounces+{name or name_of(row.pk)}@papers.example.org
+From: MAILER-DAEMON@mx.example.net
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+It could not be delivered.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example.net
+
+Final-Recipient: rfc822; {row.email}
+Action: failed
+Status: {status}
+--b--
+""".replace("\n", "\r\n").encode()
+
+
+@pytest.fixture
+def maildir(tmp_path, settings):
+    settings.DIGEST_BOUNCE_DOMAIN = "papers.example.org"
+    for part in ("new", "cur", "tmp"):
+        (tmp_path / part).mkdir()
+    return tmp_path
+
+
+def test_mail_that_came_back_suppresses_the_reader_it_names(maildir, capsys):
+    (row,) = sent()
+    (maildir / "new" / "1").write_bytes(bounce_to(row))
+
+    call_command("bounces", maildir=maildir)
+    report.apply(now=NOW)
+
+    assert "1 message read, 1 about letters of ours" in capsys.readouterr().out
+    assert Subscriber.objects.get().status == "suppressed"
+    assert not list((maildir / "new").iterdir())
+
+
+def test_mail_with_a_forged_name_suppresses_nobody(maildir):
+    (row,) = sent()
+    (maildir / "new" / "1").write_bytes(bounce_to(row, name=f"{row.pk:x}-{'0' * 20}"))
+
+    call_command("bounces", maildir=maildir)
+    report.apply(now=NOW)
+
+    assert not DeliveryEvent.objects.exists()
+
+
+def test_a_letters_envelope_sender_names_it(maildir):
+    from digest.deliveries import ledger
+    from digest.letter import Press
+
+    (row,) = sent(status="queued")
+    (taken,) = ledger.take(ledger.waiting(ledger.claim("w", now=NOW), now=NOW), now=NOW, today=DAY)
+    press = Press(row.edition)
+    press.prepare([taken.sections])
+
+    assert press.write(taken).envelope_sender == f"bounces+{name_of(row.pk)}@papers.example.org"
+
+
+def test_a_mail_that_came_back_twice_is_one_event(maildir):
+    (row,) = sent()
+    assert webhooks.hear_bounce(bounce_to(row), service="mail")
+    assert webhooks.hear_bounce(bounce_to(row), service="mail")
+
+    assert DeliveryEvent.objects.count() == 1

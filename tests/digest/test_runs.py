@@ -1,0 +1,346 @@
+"""A run as a person sees it and acts on it."""
+
+import itertools
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from digest.deliveries import ledger, runs
+from digest.deliveries.queue import queue
+from digest.deliveries.send import RESTS, STOPPED_AFTER, send_due
+from digest.models import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Run
+from subscriptions import mail
+from subscriptions.mail import Outcome, Verdict
+from tests import make
+from tests.make import DAY, NOW
+
+pytestmark = pytest.mark.django_db
+
+
+class Way:
+    """A way of sending that answers each letter as told by address, and is down while told so."""
+
+    def __init__(self, name="first"):
+        self.name, self.letters, self.verdicts, self.is_down, self.during = name, [], {}, None, None
+
+    @contextmanager
+    def carrier(self):
+        yield self
+
+    def run(self, jobs):
+        while isinstance(job := jobs.next(), mail.Job):
+            jobs.begin(job)
+            if self.is_down:
+                jobs.done(job, self.is_down)
+                continue
+            self.letters.append(job.to)
+            jobs.done(job, self.verdicts.get(job.to, Verdict(Outcome.SENT)))
+            if self.during:
+                self.during()
+            jobs.tick()
+
+
+DOWN = Verdict(Outcome.TROUBLE, "nobody answers")
+REFUSED = Verdict(Outcome.TROUBLE, "535 5.7.8 who are you", is_refusal_of_us=True)
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    both = [Way("first"), Way("second")]
+    monkeypatch.setattr(mail, "transports", lambda: both)
+    return both
+
+
+@pytest.fixture
+def way(monkeypatch):
+    only = Way()
+    monkeypatch.setattr(mail, "transports", lambda: [only])
+    return only
+
+
+def queued(count):
+    make.edition([make.paper()])
+    readers = [make.subscriber(f"r{n}@example.net") for n in range(count)]
+    queue(now=NOW, today=DAY)
+    return Run.objects.get(), [reader.email for reader in readers]
+
+
+def send(at=NOW, **more):
+    return send_due(clock=lambda: at, today=DAY, **more)
+
+
+def statuses():
+    return sorted(Delivery.objects.values_list("status", flat=True))
+
+
+def test_a_paused_run_sends_nothing_and_resumes_exactly(way):
+    run, readers = queued(4)
+    runs.pause(run, by="ada", now=NOW)
+    send()
+    assert way.letters == []
+
+    runs.resume(run, by="ada", now=NOW)
+    send()
+
+    assert sorted(way.letters) == readers
+
+
+def test_a_pause_stops_a_worker_within_a_second_and_gives_back_what_was_not_begun(way):
+    run, _ = queued(40)
+    now = [NOW]
+
+    def pause():
+        if len(way.letters) == 5:
+            runs.pause(run, by="ada", now=now[0])
+        now[0] += timedelta(seconds=0.3)
+
+    way.during = pause
+    send_due(clock=lambda: now[0], today=DAY)
+
+    assert 5 <= len(way.letters) <= 10
+    assert statuses() == ["queued"] * (40 - len(way.letters)) + ["sent"] * len(way.letters)
+    assert set(Delivery.objects.filter(status="queued").values_list("attempts", flat=True)) == {0}
+    assert not Batch.objects.held().exists()
+
+
+def test_twenty_pauses_lose_and_repeat_nothing(way):
+    run, readers = queued(60)
+    for _ in range(20):
+        send(limit=3)
+        runs.pause(run, by="ada", now=NOW)
+        send()
+        runs.resume(run, by="ada", now=NOW)
+
+    assert sorted(way.letters) == sorted(readers)
+
+
+def test_a_cancelled_run_gives_up_what_waits_and_cannot_be_resumed(way):
+    run, _ = queued(3)
+    send(limit=1)
+
+    runs.cancel(run, by="ada", now=NOW)
+    send()
+
+    assert statuses() == ["excluded", "excluded", "sent"]
+    assert set(Delivery.objects.filter(status="excluded").values_list("reason", flat=True)) == {"cancelled by ada"}
+    with pytest.raises(runs.NotPossible, match="cannot be resumed"):
+        runs.resume(run, by="ada", now=NOW)
+
+
+def test_a_cancelled_edition_is_queued_for_nobody_else(way):
+    run, _ = queued(1)
+    runs.cancel(run, by="ada", now=NOW)
+    make.subscriber("late@example.net")
+
+    assert queue(now=NOW, today=DAY).queued == 0
+
+
+def test_failed_letters_are_tried_again_by_hand_and_it_is_written_down(way):
+    run, readers = queued(3)
+    way.verdicts[readers[0]] = Verdict(Outcome.FAILED, "554 ugly")
+    send()
+    way.verdicts.clear()
+
+    assert runs.retry(run, by="ada", now=NOW) == 1
+    send()
+
+    assert statuses() == ["sent"] * 3
+    assert [event.detail for event in DeliveryEvent.objects.filter(kind="by hand")] == ["tried again"]
+
+
+def test_uncertain_letters_are_settled_or_sent_again_by_a_person_alone(way):
+    run, readers = queued(2)
+    way.verdicts = {reader: Verdict(Outcome.UNCERTAIN, "no answer") for reader in readers}
+    send()
+    way.verdicts.clear()
+    assert runs.retry(run, by="ada", now=NOW) == 0
+
+    assert runs.resend_uncertain(run, by="ada", now=NOW) == 2
+    send()
+
+    assert statuses() == ["sent", "sent"]
+    assert len(way.letters) == 4
+
+
+def test_uncertain_letters_are_settled_by_what_a_person_found_out(way):
+    run, readers = queued(1)
+    way.verdicts[readers[0]] = Verdict(Outcome.UNCERTAIN, "no answer")
+    send()
+
+    assert runs.settle_uncertain(run, arrived=True, by="ada", now=NOW) == 1
+
+    row = Delivery.objects.get()
+    assert (row.status, row.reason) == ("sent", "arrived, said ada")
+
+
+def test_a_refusal_of_us_stops_the_run_tells_and_costs_nobody_anything(way):
+    run, readers = queued(30)
+    way.is_down = REFUSED
+    now = NOW
+    for _ in range(STOPPED_AFTER):
+        send(at=now)
+        now += timedelta(seconds=max(RESTS))
+
+    run.refresh_from_db()
+    assert (run.state, run.reason) == ("stopped", "535 5.7.8 who are you")
+    assert set(Delivery.objects.values_list("status", "attempts")) == {("queued", 0)}
+    assert Alarm.objects.filter(name=f"run {DAY}", cleared_at=None).exists()
+
+    way.is_down = None
+    runs.resume(run, by="ada", now=now)
+    send(at=now)
+
+    assert sorted(way.letters) == sorted(readers)
+    assert not Alarm.objects.filter(cleared_at=None).exists()
+
+
+def test_a_way_that_is_down_is_left_alone_longer_each_time_and_probed_with_one_letter(way):
+    queued(30)
+    way.is_down = DOWN
+    now, tries = NOW, []
+    for _ in range(200):
+        before = Carriage.objects.filter(name="first").values_list("failures", flat=True).first() or 0
+        send(at=now)
+        if Carriage.objects.get(name="first").failures > before:
+            tries.append(now)
+        now += timedelta(seconds=5)
+
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(tries)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] == 10
+    assert Delivery.objects.filter(status="queued", attempts=0).count() == 30
+    assert Alarm.objects.get().name == "way first"
+
+
+def test_a_second_way_takes_over_and_the_first_comes_back_by_itself(ways):
+    first, second = ways
+    _, readers = queued(30)
+    first.is_down = DOWN
+
+    send(limit=10)
+    assert (first.letters, len(second.letters)) == ([], 10)
+    send(at=NOW + timedelta(seconds=5), limit=10)
+    assert len(second.letters) == 20
+    first.is_down = None
+    send(at=NOW + timedelta(seconds=11))
+
+    assert len(first.letters) == 10
+    assert sorted(first.letters + second.letters) == sorted(readers)
+    assert set(Delivery.objects.values_list("transport", flat=True)) == {"first", "second"}
+
+
+def test_uncertain_letters_do_not_move_to_the_second_way(ways):
+    first, second = ways
+    _, readers = queued(2)
+    first.verdicts[readers[0]] = Verdict(Outcome.UNCERTAIN, "no answer")
+    first.verdicts[readers[1]] = DOWN
+
+    send()
+
+    assert second.letters == [readers[1]]
+    assert Delivery.objects.get(email=readers[0]).status == "uncertain"
+
+
+def test_progress_says_who_got_it_who_did_not_why_and_what_is_next(way):
+    run, readers = queued(5)
+    way.verdicts = {
+        readers[0]: Verdict(Outcome.FAILED, "550 no such user"),
+        readers[1]: Verdict(Outcome.DEFERRED, "450 full"),
+    }
+    send()
+
+    stands = runs.progress(run, now=NOW + timedelta(seconds=30))
+
+    assert stands.counts == {"sent": 3, "failed": 1, "deferred": 1}
+    assert (stands.candidates, stands.settled, stands.waiting) == (5, 4, 1)
+    assert ("failed", "550 no such user", 1) in stands.reasons
+    assert stands.waiting_until > NOW
+    assert stands.done_at == stands.waiting_until
+
+
+def test_every_candidate_is_accounted_for_or_somebody_is_told(way):
+    queued(3)
+    assert runs.reckon(since=NOW - timedelta(days=1), now=NOW) == []
+
+    Delivery.objects.first().delete()
+    (text,) = runs.reckon(since=NOW - timedelta(days=1), now=NOW)
+
+    assert "was 3 letters and is 2" in text
+    assert Alarm.objects.get().name == f"reckoning {DAY}"
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "told"),
+    [
+        (lambda: Delivery.objects.update(status="sending"), "handed over by nobody"),
+        (lambda: Batch.objects.update(next_try_at=None), "waiting for nothing"),
+        (lambda: Batch.objects.update(size=99), "was 99 letters"),
+    ],
+)
+def test_each_way_in_which_the_ledger_may_be_wrong_is_found(way, corrupt, told):
+    queued(3)
+    corrupt()
+
+    assert told in runs.reckon(since=NOW - timedelta(days=1), now=NOW)[0]
+
+
+def test_the_command_tells_and_acts(way, capsys):
+    _, readers = queued(2)
+    way.verdicts[readers[0]] = Verdict(Outcome.FAILED, "554 ugly")
+
+    call_command("run", "--pause")
+    assert "Paused: paused by hand" in capsys.readouterr().out
+    call_command("run", str(DAY), "--resume")
+    send()
+    call_command("run")
+
+    said = capsys.readouterr().out
+    assert "1 failed: 554 ugly" in said
+    with pytest.raises(CommandError, match="no letters of that edition"):
+        call_command("run", "2020-01-01")
+
+
+def test_the_desk_shows_progress_and_acts(way, admin_client):
+    run, readers = queued(2)
+    way.verdicts[readers[0]] = Verdict(Outcome.FAILED, "554 <ugly>")
+    send()
+    page = admin_client.get(f"/admin/digest/run/{run.pk}/change/").content.decode()
+    assert "554 &lt;ugly&gt;" in page
+    assert "2 of 2 settled" in page
+
+    admin_client.post("/admin/digest/run/", {"action": "retry", "_selected_action": [run.pk]})
+
+    assert Delivery.objects.filter(status="queued").count() == 1
+
+
+def test_a_curator_who_may_only_look_cannot_act(way, client, django_user_model):
+    from django.contrib.auth.models import Permission
+
+    run, _ = queued(1)
+    user = django_user_model.objects.create_user("eve", password="x" * 12, is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(user)
+
+    client.post("/admin/digest/run/", {"action": "cancel", "_selected_action": [run.pk]})
+
+    run.refresh_from_db()
+    assert run.state == "going"
+
+
+def test_a_worker_is_not_taken_for_dead_while_it_lives(way, settings):
+    from digest.deliveries.journal import Journal
+    from digest.deliveries.sweep import sweep
+
+    queued(2)
+    journal = Journal(settings.DIGEST_JOURNAL_DIR, "alive", "first")
+    batch = ledger.claim("alive", now=NOW)
+    ledger.take(ledger.waiting(batch, now=NOW), now=NOW, today=DAY)
+
+    sweep(now=NOW + timedelta(hours=1))  # the clock has jumped
+
+    assert statuses() == ["sending", "sending"]
+    journal.close()
+    sweep(now=NOW + timedelta(hours=1))
+    assert statuses() == ["queued", "queued"]
