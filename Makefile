@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format lock bench clean
+.PHONY: help run test check format lock bench bench-delivery faults clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 
 bench: $(VENV)/.test  ## Measure matching and composing
 	@$(BIN)/python -m tests.benchmarks
+
+bench-delivery: $(VENV)/.test  ## Measure sending against Postfix's smtp-source; needs Debian's postfix, PostgreSQL, Redis
+	@$(BIN)/python -m tests.benchmarks.delivery
+
+faults: $(VENV)/.test  ## Break everything while it sends, and write the table into the README; needs PostgreSQL, Redis
+	@$(BIN)/python -m tests.faults --write
 
 clean:  ## Remove what was installed; the data in var/ stays
 	rm -rf $(VENV)

@@ -8,7 +8,7 @@ joined, with its reasons, labels and links in between.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from html import escape
 from typing import Any, TypeAlias
@@ -86,6 +86,8 @@ class Press:
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
         self.papers: dict[int, Rendered] = {}
+        #: Papers that cannot be rendered, and why: letters with one of them fail, the others leave.
+        self.failures: dict[int, str] = {}
         self.notes = dict(Placement.objects.filter(edition=edition).exclude(note="").values_list("paper_id", "note"))
         context = {
             "edition": edition,
@@ -109,15 +111,25 @@ class Press:
     def prepare(self, digests: Iterable[Sections]) -> None:
         """Load and render the papers of a batch that were not rendered before: two queries, whatever its size."""
         wanted = {paper for sections in digests for _, _, papers in sections for paper in papers}
-        missing = wanted - self.papers.keys()
+        missing = wanted - self.papers.keys() - self.failures.keys()
         if not missing:
             return
         rows = list(Paper.objects.filter(pk__in=missing))
         for paper, document in zip(rows, documents(rows), strict=True):
-            self.papers[paper.pk] = self._render(paper, document)
+            try:
+                self.papers[paper.pk] = self._render(paper, document)
+            except (LookupError, TypeError, ValueError) as error:
+                self.failures[paper.pk] = f"{paper.identifier}: {type(error).__name__}: {error}"
 
     def write(self, row: Taken) -> mail.Letter:
-        """The letter of a prepared delivery. It is the same on every attempt but for the signatures of its links."""
+        """The letter of a prepared delivery. It is the same on every attempt but for the signatures of its links.
+
+        Raises mail.Unwritable where a paper of it could not be rendered.
+        """
+        if self.failures:
+            for _, _, keys in row.sections:
+                if broken := self.failures.keys() & set(keys):
+                    raise mail.Unwritable(self.failures[min(broken)])
         unsubscribe = self._link("unsubscribe", Scope.UNSUBSCRIBE, row)
         name, line = name_of(row.delivery), summary(row)
         links: dict[str, Pieces] = {
@@ -203,6 +215,28 @@ class Press:
 
     def _link(self, view: str, scope: Scope, row: Taken) -> str:
         return self.links[view].replace("TOKEN", tokens.issue(scope, row.subscriber, now=row.created_at))
+
+
+class Presses:
+    """Presses of the editions that are being sent, kept for a while: warming one up costs a second or two.
+
+    What an editor changes in a published edition's words reaches letters within KEPT.
+    """
+
+    KEPT = timedelta(minutes=10)
+    MOST = 4
+
+    def __init__(self) -> None:
+        self._presses: dict[int, tuple[datetime, Press]] = {}
+
+    def of(self, edition: int, *, now: datetime) -> Press:
+        made = self._presses.get(edition)
+        if made is None or not timedelta(0) <= now - made[0] < self.KEPT:
+            self._presses.pop(edition, None)
+            for oldest in list(self._presses)[: max(0, len(self._presses) - self.MOST + 1)]:
+                del self._presses[oldest]
+            made = self._presses[edition] = now, Press(Edition.objects.get(pk=edition))
+        return made[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from digest.deliveries import runs
 from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due, ways_are_open
 from digest.deliveries.sweep import sweep as sweep_deliveries
+from digest.letter import Presses
 from digest.models import Batch, Source
 from subscriptions import clock
 
@@ -21,6 +22,8 @@ SLICE = 20
 BATCHES_EACH = 4
 #: Seconds after which a tick nobody took is worthless: the next one finds in the database what is owed.
 EXPIRES = 55
+#: What this process has rendered, for its next tick.
+PRESSES = Presses()
 
 
 @shared_task
@@ -53,7 +56,7 @@ def deliver() -> None:
 @shared_task
 def send() -> None:
     """Send for a while; what is left then is another tick's, so that a worker that is asked to end may do so soon."""
-    send_due(clock=clock.now, today=clock.today(), seconds=SLICE)
+    send_due(clock=clock.now, today=clock.today(), seconds=SLICE, presses=PRESSES)
     if Batch.objects.due(clock.now()).exists() and ways_are_open(now=clock.now()):
         send.apply_async(expires=EXPIRES)
 

@@ -72,13 +72,16 @@ def answered(code: int, text: str, phase: Phase) -> Verdict:
     if code == 421:  # the connection closes, whatever the phase
         return Verdict(Outcome.TROUBLE, reason, status=status)
     if phase in _OURS:
-        return Verdict(Outcome.TROUBLE, reason, is_refusal_of_us=code >= 500, status=status)
+        refused = code >= 500 and code != _OUT_OF_STEP
+        return Verdict(Outcome.TROUBLE, reason, is_refusal_of_us=refused, status=status)
     if policy:  # RFC 3463: security or policy. One letter waits; many in a row stop the sending.
         return Verdict(Outcome.DEFERRED, reason, is_refusal_of_us=True, status=status)
     transient = code < 500 or phase is Phase.DATA
     return Verdict(Outcome.DEFERRED if transient else Outcome.FAILED, reason, status=status)
 
 
+#: A command the server did not expect: something went wrong between us, and a new connection mends it.
+_OUT_OF_STEP = 503
 _OURS = frozenset({Phase.CONNECT, Phase.MAIL})
 
 

@@ -29,8 +29,8 @@ CONNECT, CONNECT_IN_ALL = 10.0, 30.0
 ENVELOPE, CONTENT = 30.0, 60.0
 #: Seconds that a connection is not tried again which the server would not open beside the others.
 BARRED = 30.0
-#: First digits of replies, and the reply before a server closes.
-SUCCESS, GO_ON, REFUSALS, CLOSING = 2, 3, (4, 5), 421
+#: First digits of replies; the reply before a server closes, and to a command that it did not expect.
+SUCCESS, GO_ON, REFUSALS, CLOSING, OUT_OF_STEP = 2, 3, (4, 5), 421, 503
 #: A TLS record: what is not written of more than one may have left all the same.
 RECORD = 16_384
 #: A reply line longer than this is none (RFC 5321 section 4.5.3.1.5 says 512).
@@ -376,9 +376,9 @@ class Wire:
             pass
         elif phase is Phase.DATA and code // 100 == GO_ON:
             self._answer_data(line, jobs)
-        elif code == CLOSING and line.sent:
+        elif code in {CLOSING, OUT_OF_STEP} and line.sent:
             line.refusal = None
-            self._lose(line, jobs, f"421 {text}")
+            self._lose(line, jobs, f"{code} {text}")
         elif code // 100 not in REFUSALS:  # what the server thinks now is anybody's guess
             line.refusal = line.refusal or answered(code, text, phase)
             self._lose(line, jobs, f"the server said {code} {text}")

@@ -11,8 +11,7 @@ from django.db import DatabaseError
 from digest.deliveries import ledger, rates, report
 from digest.deliveries.journal import Journal
 from digest.deliveries.ledger import Waiting
-from digest.letter import Press
-from digest.models import Edition
+from digest.letter import Press, Presses
 from digest.taken import Taken
 from subscriptions.mail import Job, Outcome, Unwritable, Verdict
 
@@ -32,7 +31,7 @@ LOOK_EVERY, RENEW_EVERY = timedelta(seconds=1), timedelta(seconds=30)
 #: Letters between two moments at which everything is settled and the journal begun anew.
 JOURNAL = 20_000
 #: Refusals of us in a row, each of one letter, after which it is the sending that is stopped.
-REFUSALS = 20
+REFUSALS = 12
 
 Value = TypeVar("Value")
 
@@ -46,7 +45,9 @@ class Pool:
         self, worker: str, journal: Journal, *, transport: str, clock: Callable[[], datetime], today: date,
         is_probe: bool = False, limit: int | None = None, until: datetime | None = None,
         is_stopping: Callable[[], bool] = lambda: False, progress: Callable[[int], object] = lambda count: None,
+        presses: Presses | None = None,
     ) -> None:  # fmt: skip
+        self.presses = presses or Presses()
         self.worker, self.journal, self.transport = worker, journal, transport
         self.clock, self.today, self.limit, self.until = clock, today, limit, until
         self.is_stopping, self.progress = is_stopping, progress
@@ -63,7 +64,7 @@ class Pool:
         self._back: deque[tuple[Job, Taken]] = deque()
         self._out: dict[int, Taken] = {}
         self._verdicts: list[tuple[Taken, Verdict]] = []
-        self._presses: dict[int, Press] = {}
+        self._presses: dict[int, Press] = {}  # those of the letters that are ready
         self._slice, self._given, self._since_clear = SMALLEST, 0, 0
         #: Whether only letters are left that a limit holds back.
         self._is_stuck = False
@@ -168,8 +169,7 @@ class Pool:
         for batch, count in Counter(row.batch for row in taken).items():
             self._unsettled[batch] += count
         for edition in {row.edition for row in taken}:
-            if edition not in self._presses:
-                self._presses[edition] = Press(Edition.objects.get(pk=edition))
+            self._presses[edition] = self.presses.of(edition, now=now)
             self._presses[edition].prepare(row.sections for row in taken if row.edition == edition)
         self._ready.extend(zip(moments, taken, strict=False))
         self._given += len(taken)

@@ -16,9 +16,10 @@ from digest.deliveries.journal import Journal
 from digest.deliveries.ledger import Status
 from digest.deliveries.pool import Pool
 from digest.deliveries.sweep import recover
+from digest.letter import Presses
 from digest.models import Carriage
 from subscriptions import mail
-from subscriptions.mail import Transport, Verdict
+from subscriptions.mail import Outcome, Transport, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ logger = logging.getLogger(__name__)
 RESTS = (10, 20, 30, 30, 60, 60, 120, 120, 300)
 #: Times in a row that a way may be down before somebody is told.
 TOLD_AFTER = 3
-#: Refusals of us in a row, by password, sender or policy, after which the letters wait for a person.
-STOPPED_AFTER = 10
+#: Tries in a row that ended with a refusal of us, by password, sender or policy, after which a person has to look.
+STOPPED_AFTER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,12 @@ class Sent:
 def send_due(
     *, clock: Callable[[], datetime], today: date, limit: int | None = None, seconds: float | None = None,
     is_stopping: Callable[[], bool] = lambda: False, progress: Callable[[int], object] = lambda count: None,
+    presses: Presses | None = None,
 ) -> Sent:  # fmt: skip
-    """Send all that is due, until nothing is, `limit` letters or `seconds` are over, or no way is open."""
+    """Send all that is due, until nothing is, `limit` letters or `seconds` are over, or no way is open.
+
+    `presses` keep what they rendered from call to call.
+    """
     recover(now=clock())
     counts: Counter[str] = Counter()
     until = clock() + timedelta(seconds=seconds) if seconds else None
@@ -57,7 +62,7 @@ def send_due(
         pool = _run(
             transport, clock=clock, today=today, is_probe=bool(carriage.failures), until=until,
             limit=None if limit is None else limit - (counts.total() - counts[Status.QUEUED]),
-            is_stopping=is_stopping, progress=progress,
+            is_stopping=is_stopping, progress=progress, presses=presses,
         )  # fmt: skip
         counts += pool.counts
         if pool.trouble is None:
@@ -65,7 +70,7 @@ def send_due(
                 _is_open_again(transport)
             return Sent(counts)
         trouble = pool.trouble.reason
-        _is_down(transport, pool.trouble, pool.refusals, now=clock())
+        _is_down(transport, pool.trouble, now=clock())
     return Sent(counts, trouble)
 
 
@@ -77,13 +82,13 @@ def ways_are_open(*, now: datetime) -> bool:
 
 def _run(
     transport: Transport, *, clock: Callable[[], datetime], today: date, is_probe: bool, until: datetime | None,
-    limit: int | None, is_stopping: Callable[[], bool], progress: Callable[[int], object],
+    limit: int | None, is_stopping: Callable[[], bool], progress: Callable[[int], object], presses: Presses | None,
 ) -> Pool:  # fmt: skip
     worker = uuid.uuid4().hex
     journal = Journal(settings.DIGEST_JOURNAL_DIR, worker, transport.name)
     try:
         pool = Pool(worker, journal, transport=transport.name, clock=clock, today=today, is_probe=is_probe, until=until,
-                    limit=limit, is_stopping=is_stopping, progress=progress)  # fmt: skip
+                    limit=limit, is_stopping=is_stopping, progress=progress, presses=presses)  # fmt: skip
         with transport.carrier() as carrier:
             carrier.run(pool)
         pool.finish()
@@ -100,11 +105,18 @@ def _rests(carriage: Carriage, *, now: datetime) -> bool:
 
 
 @transaction.atomic
-def _is_down(transport: Transport, verdict: Verdict, refusals: int, *, now: datetime) -> None:
+def _is_down(transport: Transport, verdict: Verdict, *, now: datetime) -> None:
     row = Carriage.objects.select_for_update().get(name=transport.name)
     row.failures += 1
-    row.refusals = row.refusals + max(1, refusals) if verdict.is_refusal_of_us else 0
-    row.rest_until = now + timedelta(seconds=RESTS[min(row.failures, len(RESTS)) - 1])
+    if not verdict.is_refusal_of_us:
+        row.refusals = 0
+    elif verdict.outcome is Outcome.TROUBLE:
+        row.refusals += 1
+    else:  # letter after letter was refused: that has been tried often enough
+        row.refusals = STOPPED_AFTER
+    # A refusal is soon told from an accident, and each try is one letter more that the server saw refused.
+    rest = RESTS[0] if verdict.is_refusal_of_us else RESTS[min(row.failures, len(RESTS)) - 1]
+    row.rest_until = now + timedelta(seconds=rest)
     row.reason = verdict.reason[:500]
     row.save()
     logger.warning("%s is down: %s", transport.name, verdict.reason)

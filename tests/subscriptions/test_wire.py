@@ -58,7 +58,7 @@ class Letters:
 
     def put_back(self, job):
         self._move(job, ["given"], "waiting")
-        self.waiting.append(job)
+        self.waiting.appendleft(job)
         self.put_back_count += 1
 
     def tick(self):
@@ -165,8 +165,8 @@ def fast(pipelining):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(wire, "ENVELOPE", 0.3)
-    monkeypatch.setattr(wire, "CONTENT", 0.3)
+    monkeypatch.setattr(wire, "ENVELOPE", 0.15)
+    monkeypatch.setattr(wire, "CONTENT", 0.15)
     monkeypatch.setattr(wire, "CONNECT", 0.2)
     monkeypatch.setattr(wire, "CONNECT_IN_ALL", 0.3)
 
@@ -214,18 +214,6 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("phase", "fault", "outcome", "of_us"), FAULTS, ids=str)
-def test_each_fault_of_a_server_gives_the_verdict_that_is_safe(sink, impatient, phase, fault, outcome, of_us):
-    sink.rules({"phase": phase, **fault})
-
-    letters = carry(sink, Letters(jobs(1)))
-
-    (verdict,) = letters.verdicts[1]
-    assert (verdict.outcome, verdict.is_refusal_of_us) == (outcome, of_us), verdict
-    assert verdict.reason or outcome is SENT
-    conserved_or_garbled(sink, letters, phase, fault)
-
-
 def conserved_or_garbled(sink, letters, phase, fault):
     """A server that takes a letter and talks nonsense has it, as the verdict allows."""
     gone, uncertain = left(sink), letters.keys(UNCERTAIN)
@@ -234,20 +222,25 @@ def conserved_or_garbled(sink, letters, phase, fault):
     assert not {key: count for key, count in gone.items() if count > 1}
 
 
-@pytest.mark.parametrize("connections", [1, 4])
 @pytest.mark.parametrize(("phase", "fault", "outcome", "of_us"), FAULTS, ids=str)
-def test_a_fault_of_one_letter_is_no_other_letters(sink, impatient, connections, phase, fault, outcome, of_us):
+def test_each_fault_gives_the_verdict_that_is_safe_and_touches_no_other_letter(
+    sink, impatient, phase, fault, outcome, of_us
+):
+    """The first letter of a connection, one behind another, and one in the middle."""
     sink.rules({"phase": phase, "match": "^hit", **fault})
-    hits = {4, 5, 11}
+    hits = {1, 4, 5, 9}
     mine = [
         job(key, f"hit{key}@example.net" if key in hits else "", sender=f"hit{key}@us.example" if key in hits else "")
-        for key in range(1, 17)
+        for key in range(1, 13)
     ]
 
-    letters = carry(sink, Letters(mine), connections)
+    letters = carry(sink, Letters(mine), 1 if phase == "dot" else 4)
 
-    assert {key: letters.verdicts[key][0].outcome for key in hits} == dict.fromkeys(hits, outcome)
-    assert letters.keys(SENT) >= set(range(1, 17)) - hits
+    given = {key: letters.verdicts[key][0] for key in hits}
+    assert {verdict.outcome for verdict in given.values()} == {outcome}, given
+    assert {verdict.is_refusal_of_us for verdict in given.values()} == {of_us}, given
+    assert all(verdict.reason for verdict in given.values()) or outcome is SENT
+    assert letters.keys(SENT) >= set(range(1, 13)) - hits
     assert all(len(verdicts) == 1 for verdicts in letters.verdicts.values())
     conserved_or_garbled(sink, letters, phase, fault)
 
@@ -397,7 +390,7 @@ def test_a_kept_connection_closed_by_the_server_is_no_trouble(said):
         letters = carry(server, Letters(jobs(5)), 1)
 
     assert letters.outcomes == [SENT] * 5
-    assert letters.put_back_count == 4
+    assert len(server.told) == 5
 
 
 def test_a_server_that_closes_after_a_refusal_is_no_trouble_for_the_next_letter():
@@ -464,7 +457,7 @@ def test_more_connections_than_a_server_allows_are_no_trouble_while_some_are_ope
 # Round trips --------------------------------------------------------------------------------------------------------
 
 
-def _seconds(sink, latency, connections, count=60):
+def _seconds(sink, latency, connections, count):
     sink.rules(latency=latency)
     began = time.monotonic()
     letters = carry(sink, Letters(jobs(count)), connections)
@@ -474,7 +467,7 @@ def _seconds(sink, latency, connections, count=60):
 
 def test_a_letter_takes_one_round_trip_where_the_server_pipelines(fast):
     """Opening takes two or three round trips more, so that twice the letters tell what one takes."""
-    latency, connections = 0.03, 3
+    latency, connections = 0.02, 3
     few = _seconds(fast, latency, connections, 15)
     many = _seconds(fast, latency, connections, 60)
 
@@ -483,7 +476,7 @@ def test_a_letter_takes_one_round_trip_where_the_server_pipelines(fast):
 
 
 def test_a_letter_takes_four_round_trips_where_it_does_not(tmp_path):
-    latency, connections = 0.02, 3
+    latency, connections = 0.01, 3
     with Sink(tmp_path, extensions=ONE_BY_ONE) as sink:
         few = _seconds(sink, latency, connections, 6)
         many = _seconds(sink, latency, connections, 24)
@@ -687,7 +680,7 @@ def test_m8_domains_are_written_in_ascii(fast, settings):
 # Being stopped ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 @pytest.mark.parametrize("when", [1, 2, 3, 5, 8, 13])
 def test_s3_whoever_stops_the_worker_knows_of_every_letter(sink, error, when):
     sink.rules(latency=0.02)
@@ -761,12 +754,12 @@ def _weather(random):
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_the_weather_each_letter_leaves_once(sink, seed, monkeypatch):
     monkeypatch.setattr(wire, "PER_CONNECTION", 20)
-    monkeypatch.setattr(wire, "ENVELOPE", 0.3)
-    monkeypatch.setattr(wire, "CONTENT", 0.3)
+    monkeypatch.setattr(wire, "ENVELOPE", 0.15)
+    monkeypatch.setattr(wire, "CONTENT", 0.15)
     random = Random(seed)
 
     def change(letters):
-        if letters.ticks % 60 == 0:
+        if letters.ticks % 10 == 0:
             rules, script = _weather(random)
             sink.rules(*rules, **script)
 

@@ -1,0 +1,73 @@
+"""Play the faults of sending at full size and print what came of each: `python -m tests.faults [--quick] [--write]`.
+
+`--write` puts the table into the README. At full size it takes some twenty minutes; `--quick` is what `make test` runs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+START, END = "<!-- faults -->", "<!-- /faults -->"
+WORDS = {
+    "S1": "`kill -9` of a sending process, at random moments",
+    "S1, 200 kills": "the same, 200 times in one run",
+    "S2": "`kill -9` of every worker, then a new start",
+    "S3": "SIGTERM during a run (seconds: until it ended)",
+    "S4": "Redis forgets everything",
+    "S5": "Redis is killed and comes back",
+    "S7": "the database drops every connection, three times",
+    "S9": "fifty triggers at once, two workers",
+    "S14": "5 % of recipients are refused for good",
+    "S15": "the sender is refused; a person resumes",
+    "S16": "the server closes connections again and again",
+    "S17": "the connection drops after the final dot, 1 %",
+    "S26": "limits: 300 a second in all, 20 for one domain",
+}
+
+
+def words(row):
+    """What is broken: as told above, or by the name of the test."""
+    test = row.get("test", "").rpartition("::")[2].partition("[")[0]
+    return WORDS.get(row["row"]) or " ".join(test.split("_")[2:]) or row["row"]
+
+
+def main(arguments):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "figures"
+        nightly = {} if "--quick" in arguments else {"PAPERBOY_NIGHTLY": "1"}
+        command = [sys.executable, "-m", "pytest", "-q", "tests/faults/test_delivery.py"]
+        code = subprocess.run(
+            command, env=os.environ | nightly | {"PAPERBOY_FAULTS": str(file)}, check=False
+        ).returncode
+        rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    text = table(rows, how="python -m tests.faults --quick --write" if "--quick" in arguments else "make faults")
+    print(text)
+    if "--write" in arguments and code == 0:
+        readme = README.read_text()
+        before, after = readme.index(START) + len(START), readme.index(END)
+        README.write_text(f"{readme[:before]}\n{text}{readme[after:]}")
+    return code
+
+
+def table(rows, *, how):
+    lines = [
+        "| | fault | letters | lost | duplicated | uncertain (allowed) | settled after, s |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        name = row["row"].partition(",")[0]
+        seconds = "–" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        lines.append(f"| {name} | {words(row)} | {row['letters'] or 0:,} | {row['lost']} | {row['duplicated']} | "
+                     f"{row['uncertain']} ({row['allowed']}) | {seconds} |")  # fmt: skip
+    day = datetime.now(UTC).date()
+    again = "`PAPERBOY_NIGHTLY=1 .venv/bin/python -m pytest tests/faults/test_delivery.py -k s17`"
+    return "\n".join(lines) + f"\n\nMeasured {day} by `{how}`; one row alone: {again}.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
