@@ -136,7 +136,7 @@ def send(clock, **values):
 
 
 def send_all(clock, *, rounds=60):
-    """Tick until no letter waits, letting the minutes pass that letters and ways have to wait; the simulated seconds."""
+    """Tick until no letter waits, letting pass the minutes that letters and ways must wait; simulated seconds."""
     began = clock.now()
     for _ in range(rounds):
         sweep(now=clock.now())
@@ -877,7 +877,7 @@ def test_s24_unsubscribed_a_second_before(post, clock, slow):
         late = [line["at"] - slow - left[line["rcpt"][0]] for line in sink.log() if line["rcpt"][0] in left]
 
     record("S24", lost=found.lost, duplicated=found.duplicated, seconds=max([0, *late]), letters=found.due,
-           note=f"{len(left)} left; how long after one still got a letter{', slow server' if slow else ''}")  # fmt: skip
+           note=f"{len(left)} left; how late one still got a letter{', slow server' if slow else ''}")  # fmt: skip
     assert (found.lost, found.duplicated, found.drift) == (0, 0, 0)
     assert max([0, *late]) <= 1
 
