@@ -24,8 +24,8 @@ def reserve(name: str, count: int, rate: float, *, clock: Callable[[], datetime]
     Pace.objects.get_or_create(name=name, defaults={"free_at": clock()})
     row = Pace.objects.select_for_update().get(name=name)
     now = clock()  # after waiting for the row, not before
-    first = row.free_at if now < row.free_at <= now + LONGEST else now
     step = timedelta(seconds=1 / rate)
+    first = row.free_at if now < row.free_at <= now + AHEAD + max(LONGEST, step) else now
     moments: list[datetime] = []
     while len(moments) < count and first <= now + AHEAD:
         moments.append(first)

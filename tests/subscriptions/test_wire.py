@@ -176,7 +176,7 @@ def impatient(monkeypatch):
 FAULTS = [
     ("mail", {"reply": "451 4.3.0 later"}, TROUBLE, False),
     ("mail", {"reply": "550 5.7.26 not you"}, TROUBLE, True),
-    ("mail", {"reply": "503 5.5.1 order"}, TROUBLE, True),
+    ("mail", {"reply": "503 5.5.1 order"}, TROUBLE, False),
     ("mail", {"reply": "421 4.3.2 going down"}, TROUBLE, False),
     ("mail", {"drop": True}, TROUBLE, False),
     ("mail", {"hang": True}, TROUBLE, False),
