@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from html import escape
+from secrets import token_hex
 from typing import Any, TypeAlias
 
 from django.conf import settings
@@ -32,12 +33,14 @@ from subscriptions.tokens import Scope
 
 #: Gmail cuts a message off near 102 KB and hides its end, the way out with it.
 HTML_BYTES = 90_000
+#: An introduction longer than this is shortened to text, so that there is room for papers and for the way out.
+INTRO_BYTES, INTRO_CHARACTERS = 30_000, 2_000
 ABSTRACT_CHARACTERS = 700
 AUTHORS_SHOWN = 4
 SUBJECT_CHARACTERS = 78
-#: Characters of the private use area: no paper holds them, `prose` takes them out.
-_MARK = "\ue000{}\ue001"
-_CUT = re.compile("\ue000(\\w+)\ue001")
+#: Not to be guessed, so that no paper's or editor's text holds one.
+_MARK = f"\ue000{token_hex(8)}:{{}}\ue001"
+_CUT = re.compile(_MARK.format(r"(\w+)"))
 
 #: Encoded text, to be joined.
 Pieces: TypeAlias = Sequence[bytes]
@@ -91,7 +94,7 @@ class Press:
         self.notes = dict(Placement.objects.filter(edition=edition).exclude(note="").values_list("paper_id", "note"))
         context = {
             "edition": edition,
-            "intro_html": prose.markdown(edition.intro),
+            "intro_html": _intro(edition.intro),
             "intro_text": prose.markdown_text(edition.intro),
             "name": settings.DIGEST_NAME,
             "site": settings.DIGEST_BASE_URL,
@@ -237,6 +240,13 @@ class Presses:
                 del self._presses[oldest]
             made = self._presses[edition] = now, Press(Edition.objects.get(pk=edition))
         return made[1]
+
+
+def _intro(text: str) -> str:
+    html = prose.markdown(text)
+    if len(encode(html)) <= INTRO_BYTES:
+        return html
+    return f"<p>{escape(shorten(prose.markdown_text(text), INTRO_CHARACTERS))}</p>"
 
 
 @dataclass(frozen=True, slots=True)

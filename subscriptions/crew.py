@@ -2,10 +2,11 @@
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from subscriptions.jobs import Job, Jobs
 from subscriptions.post import Post
-from subscriptions.verdicts import Verdict
+from subscriptions.verdicts import Phase, Verdict, lost
 
 
 class Crew:
@@ -39,7 +40,8 @@ class Crew:
                 jobs.tick()
         finally:
             while out:
-                self._settle(jobs, free, out, None)
+                with suppress(Exception):  # the first error is on its way already, and each letter was settled
+                    self._settle(jobs, free, out, None)
 
     def _settle(
         self, jobs: Jobs, free: list[Post], out: dict[Future[Verdict], tuple[Job, Post]], seconds: float | None
@@ -48,4 +50,7 @@ class Crew:
         for future in ready:
             job, post = out.pop(future)
             free.append(post)
-            jobs.done(job, future.result())
+            error = future.exception()
+            jobs.done(job, future.result() if error is None else lost(Phase.DOT, f"{type(error).__name__}: {error}"))
+            if error is not None:
+                raise error

@@ -17,6 +17,7 @@ from email.utils import format_datetime, parseaddr
 from functools import lru_cache
 from typing import Self
 
+import idna
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives
@@ -127,11 +128,17 @@ def one_line(text: str) -> str:
 def _plain(value: str) -> str:
     """A header value in ASCII: runs of words beyond it become encoded words (RFC 2047), anything else stays."""
     value = one_line(value)
-    return value if value.isascii() else _BEYOND.sub(_encoded_words, value)
+    if value.isascii() and "=?" not in value:
+        return value
+    end = found.start() if (found := _ID.search(value)) else len(value)
+    return _BEYOND.sub(_encoded_words, value[:end]) + value[end:]
 
 
-#: Words with a character beyond ASCII, and the spaces between them; never the <…> of a structured field.
-_BEYOND = re.compile(r"[^\s<>]*[^\x00-\x7f\s<>][^\s<>]*(?:\s+[^\s<>]*[^\x00-\x7f\s<>][^\s<>]*)*")
+#: The <…> at the end of a structured field, which is never encoded (RFC 2919).
+_ID = re.compile(r" <[!-~]+>$")
+_WORD = r"[^ ]*(?:[^\x00-\x7f]|=\?)[^ ]*"
+#: Words with a character beyond ASCII or what looks like an encoded word, and the spaces between them.
+_BEYOND = re.compile(rf"{_WORD}(?: +{_WORD})*")
 
 
 def _encoded_words(found: re.Match[str]) -> str:
@@ -164,10 +171,10 @@ def _header(name: str, value: str) -> str:
 def _fold(line: str) -> str:
     """Long lines broken before words; a word is never broken, so that links stay whole. Words end at 900 characters."""
     folded, length = [], 0
-    for number, word in enumerate(line.split(" ")):
+    for number, word in enumerate(line.split()):
         if len(word) > 900:
             raise Unwritable(f"A word of {len(word)} characters does not fit a header line.")
-        if number > 1 and length + 1 + len(word) > LINE and word:
+        if number > 1 and length + 1 + len(word) > LINE:
             folded.append("\r\n")
             length = 0
         folded.append(f" {word}" if number else word)
@@ -187,7 +194,7 @@ def _from(value: str) -> str:
     local, _, domain = address.rpartition("@")
     if name.isascii():
         return f"From: {Address(name, local, _domain(domain))}\r\n"
-    return f"From: {Header(name, 'utf-8').encode()} <{local}@{_domain(domain)}>\r\n"
+    return f"{_fold(f'From: {_plain(name)} <{local}@{_domain(domain)}>')}\r\n"
 
 
 def _to(address: str) -> str:
@@ -201,6 +208,7 @@ def _to(address: str) -> str:
 @lru_cache(maxsize=10_000)
 def _domain(domain: str) -> str:
     try:
-        return domain if domain.isascii() else domain.encode("idna").decode()
+        # Python's own codec is of 2003: it writes straße.de as strasse.de, which is somebody else's.
+        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except UnicodeError as error:
         raise Unwritable(f"The domain {domain} cannot be written in ASCII: {error}") from error

@@ -223,12 +223,10 @@ class Wire:
         with suppress(OSError):
             line.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.pipelines, line.takes_utf8 = client.has_extn("pipelining"), client.has_extn("smtputf8")
-        line.events = 0
+        line.events, line.used_at = 0, time.monotonic()
         line.next = None
-        if (unfit := self._unfit(line, job)) is not None:
-            jobs.done(job, unfit)
-            return
-        self._write_envelope(line, job)
+        jobs.put_back(job)  # its reader may have left meanwhile: whoever gave it looks again
+        self._put_envelope(line, jobs)
         self._flush(line, jobs)
 
     def _hang_up(self, line: _Line, *, politely: bool = False) -> None:

@@ -109,19 +109,33 @@ def _locked(path: Path) -> Iterator[bool]:
         os.close(file)
 
 
+def _entry(line: bytes) -> tuple[tuple[int, int], Verdict | None]:
+    """A letter and, if it was answered, how. Raises ValueError or IndexError for what is no whole line."""
+    kind, delivery, attempt, *more = line.split(b" ", 3)
+    key = int(delivery), int(attempt)
+    if kind == b"B" and not more:
+        return key, None
+    if kind == b"S" and not more:
+        return key, Verdict(Outcome.SENT)
+    if kind != b"A":
+        raise ValueError(f"{line!r} is no line of a journal")
+    outcome, reason, retry_after, reference = json.loads(more[0])
+    return key, Verdict(Outcome(outcome), reason, retry_after, reference)
+
+
 def _read(path: Path) -> Remains:
     head, *lines = path.read_bytes().split(b"\n")
     words = head.decode("utf-8", "replace").split(" ")
     begun: set[tuple[int, int]] = set()
     answers: dict[tuple[int, int], Verdict] = {}
-    for line in lines[:-1]:  # the last one is empty, or was being written
-        kind, delivery, attempt, *more = line.split(b" ", 3)
-        key = int(delivery), int(attempt)
-        begun.add(key)
-        if kind == b"S":
-            answers[key] = Verdict(Outcome.SENT)
-        elif kind == b"A":
-            outcome, reason, retry_after, reference = json.loads(more[0])
-            answers[key] = Verdict(Outcome(outcome), reason, retry_after, reference)
     is_whole = len(words) == 3 and words[0] == "J" and words[1] == _boot() != "unknown"
+    for line in lines[:-1]:  # the last one is empty, or was being written
+        try:
+            key, verdict = _entry(line)
+        except (ValueError, IndexError):  # a full disk or a crash of the machine: what the others say still holds
+            is_whole = False
+            continue
+        begun.add(key)
+        if verdict is not None:
+            answers[key] = verdict
     return Remains(path.stem, words[-1] if len(words) == 3 else "", begun, answers, is_whole)

@@ -2,6 +2,9 @@
 
 A delivery changes hands by its batch. Whoever holds the batch's lease takes its letters, some at a time: taking commits
 that they are being handed over and checks, in the same statement, that their readers still want them.
+
+Who changes which letters wait locks their batches first and the letters after, always in this order: so a batch that
+changes hands and a worker that does not know it yet never pass each other by.
 """
 
 import json
@@ -13,7 +16,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, Min, OuterRef
+from django.db.models import Exists, F, Min, OuterRef, Q
 
 from digest.models import Batch, Delivery, Run
 from digest.taken import COLUMNS, Sections, Taken
@@ -136,15 +139,25 @@ def waiting(batch: Batch, *, now: datetime) -> list[Waiting]:
 
 
 @transaction.atomic
-def take(rows: Iterable[Waiting], *, now: datetime, today: date) -> list[Taken]:
-    """Commit that these letters are being handed over. Whoever left since they were queued is excluded, unsent."""
-    keys = [row.delivery for row in rows]
+def take(rows: Sequence[Waiting], *, worker: str, now: datetime, today: date) -> list[Taken]:
+    """Commit that these letters are being handed over. Whoever left since they were queued is excluded, unsent.
+
+    Letters of batches that are another's by now, as this worker slept through its lease, are left alone.
+    """
+    mine = lock({row.batch for row in rows}, worker)
+    keys = [row.delivery for row in rows if row.batch in mine]
     wanted = Delivery.objects.waiting().filter(pk__in=keys)
     count = wanted.filter(_consents(today)).update(status=Status.SENDING, attempts=F("attempts") + 1)
     if count < len(keys):
         wanted.update(status=Status.EXCLUDED, reason=LEFT, settled_at=now)
     taken = Delivery.objects.filter(pk__in=keys, status=Status.SENDING).order_by("next_try_at", "pk")
     return [Taken(*row) for row in taken.values_list(*COLUMNS)]
+
+
+def lock(batches: Iterable[int], worker: str) -> set[int]:
+    """Hold these batches until the transaction ends; returns those that are this worker's."""
+    rows = Batch.objects.filter(pk__in=list(batches)).order_by("pk").select_for_update()
+    return {batch for batch, holder in rows.values_list("pk", "claimed_by") if holder == worker}
 
 
 def exclude_leavers(deliveries: Sequence[int], *, now: datetime, today: date) -> set[int]:
@@ -155,27 +168,48 @@ def exclude_leavers(deliveries: Sequence[int], *, now: datetime, today: date) ->
     return set(deliveries) - set(mine.values_list("pk", flat=True))
 
 
-def settle(verdicts: Sequence[tuple[Taken, Verdict]], *, transport: str, now: datetime) -> Counter[str]:
+def settle(
+    verdicts: Sequence[tuple[Taken, Verdict]], *, worker: str, transport: str, now: datetime
+) -> Counter[str]:  # fmt: skip
     """Write what was answered. A row that was given up as uncertain meanwhile takes the better knowledge."""
     counts: Counter[str] = Counter()
     plain = [row.delivery for row, verdict in verdicts if _is_plain(verdict)]
     if plain:
         _open(plain).update(status=Status.SENT, reason="", settled_at=now, transport=transport)
         counts[Status.SENT] += len(plain)
-    others = [(row, verdict) for row, verdict in verdicts if not _is_plain(verdict)]
-    changes = [_settled(row, verdict, transport=transport, now=now) for row, verdict in others]
-    with transaction.atomic():
-        there = set(_open([change.pk for change in changes]).values_list("pk", flat=True)) if changes else set()
-        Delivery.objects.bulk_update([change for change in changes if change.pk in there], _SETTLED, batch_size=100)
-    counts.update(str(change.status) for change in changes)
+    changes = [
+        (row.batch, _settled(row, verdict, transport=transport, now=now))
+        for row, verdict in verdicts
+        if not _is_plain(verdict)
+    ]
+    if changes:
+        _settle(changes, worker=worker, now=now)
+        counts.update(str(change.status) for _, change in changes)
     return counts
 
 
+@transaction.atomic
+def _settle(changes: Sequence[tuple[int, Delivery]], *, worker: str, now: datetime) -> None:
+    waiting = {batch for batch, change in changes if change.status in _WAITING}
+    final = {change.pk for _, change in changes if change.status not in _WAITING}
+    mine = lock(waiting, worker)
+    rows = _open(change.pk for _, change in changes)
+    there = set(rows.filter(_is_ours(mine) | Q(pk__in=final)).values_list("pk", flat=True))
+    Delivery.objects.bulk_update([change for _, change in changes if change.pk in there], _SETTLED, batch_size=100)
+    reopen(waiting, now=now)
+
+
+_WAITING = (Status.QUEUED, Status.DEFERRED)
 _SETTLED = ["status", "reason", "settled_at", "transport", "reference", "next_try_at", "attempts"]
 
 
 def _is_plain(verdict: Verdict) -> bool:
     return verdict.outcome is Outcome.SENT and not verdict.reference
+
+
+def _is_ours(mine: Iterable[int]) -> Q:
+    """Letters that may wait again: of a batch that is another's by now, those that were given up, which nobody has."""
+    return Q(batch__in=list(mine)) | Q(status=Status.UNCERTAIN)
 
 
 def _open(keys: Iterable[int]) -> Any:
@@ -198,10 +232,15 @@ def _settled(row: Taken, verdict: Verdict, *, transport: str, now: datetime) -> 
     return change
 
 
-def untake(deliveries: Iterable[int]) -> int:
+@transaction.atomic
+def untake(rows: Iterable[Taken], *, worker: str, now: datetime) -> int:
     """Put letters back that were taken and never begun; the attempt does not count."""
-    rows = Delivery.objects.filter(pk__in=list(deliveries), status__in=[Status.SENDING, Status.UNCERTAIN])
-    return rows.update(status=Status.QUEUED, attempts=F("attempts") - 1, reason="", settled_at=None)
+    batches = {row.delivery: row.batch for row in rows}
+    mine = lock(batches.values(), worker)
+    back = _open(batches).filter(_is_ours(mine))
+    count = back.update(status=Status.QUEUED, attempts=F("attempts") - 1, reason="", settled_at=None)
+    reopen(batches.values(), now=now)
+    return int(count)
 
 
 def give_up(deliveries: Iterable[int], *, reason: str, now: datetime) -> int:
@@ -213,16 +252,18 @@ def give_up(deliveries: Iterable[int], *, reason: str, now: datetime) -> int:
 @transaction.atomic
 def release(batches: Iterable[int], worker: str, *, not_before: datetime | None = None) -> None:
     """Give batches back. Each is due again when the first of its letters is, and `not_before` at the earliest."""
-    for batch in Batch.objects.filter(pk__in=list(batches), claimed_by=worker):
+    for batch in Batch.objects.filter(pk__in=lock(batches, worker)):
         first = Delivery.objects.waiting().filter(batch=batch).aggregate(first=Min("next_try_at"))["first"]
         batch.next_try_at = max(filter(None, [first, not_before])) if first else None
         batch.claimed_by, batch.lease_until = "", None
         batch.save(update_fields=["next_try_at", "claimed_by", "lease_until"])
 
 
+@transaction.atomic
 def reopen(batches: Iterable[int], *, now: datetime) -> None:
-    """Letters of these batches wait again, by somebody's hand: nobody needs to hold them for that."""
-    Batch.objects.filter(pk__in=list(batches)).update(next_try_at=now)
+    """Letters of these batches wait again. Who holds one finds out when giving it back; of the others, nobody else
+    would look after them."""
+    Batch.objects.filter(pk__in=lock(batches, "")).update(next_try_at=now)
 
 
 def flatten(sections: Sections) -> list[int]:

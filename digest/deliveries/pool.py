@@ -61,15 +61,18 @@ class Pool:
         self._held: dict[int, deque[Waiting]] = {}
         self._unsettled: Counter[int] = Counter()  # letters taken and not yet settled, by batch
         self._ready: deque[tuple[datetime, Taken]] = deque()
+        #: Those that the limit of their domain holds back for a moment; they wait apart, and nobody waits behind them.
+        self._timed: deque[tuple[datetime, Taken]] = deque()
         self._back: deque[tuple[Job, Taken]] = deque()
         self._out: dict[int, Taken] = {}
         self._verdicts: list[tuple[Taken, Verdict]] = []
         self._presses: dict[int, Press] = {}  # those of the letters that are ready
         self._slice, self._given, self._since_clear = SMALLEST, 0, 0
-        #: Whether only letters are left that a limit holds back.
-        self._is_stuck = False
+        #: Whether letters are left that no limit holds back.
+        self._is_free_left = False
         now = clock()
-        self._sliced_at = self._taken_at = self._settled_at = self._looked_at = self._renewed_at = now
+        self._sliced_at = self._taken_at = self._refilled_at = now
+        self._settled_at = self._looked_at = self._renewed_at = now
 
     # What a carrier asks -------------------------------------------------------------------------------------------
 
@@ -79,11 +82,7 @@ class Pool:
                 return None
             if (self.is_probe or self._since_clear >= JOURNAL) and self._out:
                 return self.patience
-            if self._back:
-                job, row = self._back.popleft()
-                self._out[job.key] = row
-                return job
-            if not self._ready:
+            if not (self._ready or self._timed or self._back):
                 pause = self._guarded(self._refill)
                 if pause != 0:
                     return pause
@@ -92,10 +91,19 @@ class Pool:
             if now - self._taken_at > FRESH:
                 self._guarded(self._look_again)
                 continue
-            wait = (self._ready[0][0] - now).total_seconds()
+            if self._back:
+                job, row = self._back.popleft()
+                self._out[job.key] = row
+                return job
+            is_timed = not self._ready or (self._timed and self._timed[0][0] <= now)
+            first = self._timed if is_timed else self._ready
+            wait = (first[0][0] - now).total_seconds()
+            if wait > 0 and self._may_overtake(now):
+                self._guarded(self._refill)
+                continue
             if wait > 0:
                 return min(wait, FRESH.total_seconds())
-            _, row = self._ready.popleft()
+            _, row = first.popleft()
             if (written := self._write(row)) is not None:
                 self._out[row.delivery] = row
                 return written
@@ -132,10 +140,11 @@ class Pool:
         now = self.clock()
         self._settle(now)
         assert not self._out
-        ledger.untake([*(row.delivery for _, row in self._ready), *(row.delivery for _, row in self._back)])
+        ledger.untake(self._waiting(), worker=self.worker, now=now)
         ledger.release(self._held, self.worker)
         self._held.clear()
         self._ready.clear()
+        self._timed.clear()
         self._back.clear()
 
     def _guarded(self, act: Callable[[], Value]) -> Value | None:
@@ -158,32 +167,50 @@ class Pool:
     def _refill(self) -> float | None:
         """Take the next letters. Returns 0 where there are some, else the seconds until there may be, or None."""
         now = self.clock()
+        self._refilled_at, self._is_free_left = now, False
         if (self.limit is not None and self._given >= self.limit) or (self.until and now >= self.until):
             return None
         self._fit_slice(now)
         self._claim(now)
-        rows, moments = self._choose()
-        if not rows:
+        chosen = self._choose()
+        if not chosen:
             return self.patience if any(self._held.values()) else None
-        taken = ledger.take(rows, now=now, today=self.today)
+        rows, moments = [row for _, row in chosen], {row.delivery: moment for moment, row in chosen}
+        taken = ledger.take(rows, worker=self.worker, now=now, today=self.today)
         for batch, count in Counter(row.batch for row in taken).items():
             self._unsettled[batch] += count
         for edition in {row.edition for row in taken}:
             self._presses[edition] = self.presses.of(edition, now=now)
             self._presses[edition].prepare(row.sections for row in taken if row.edition == edition)
-        self._ready.extend(zip(moments, taken, strict=False))
+        if not self._waiting():
+            self._taken_at = now
+        limits = {} if settings.DIGEST_MAIL_RATE else settings.DIGEST_MAIL_DOMAIN_RATES
+        for row in sorted(taken, key=lambda row: moments[row.delivery]):
+            queue = self._timed if row.email.rpartition("@")[2].lower() in limits else self._ready
+            queue.append((moments[row.delivery], row))
         self._given += len(taken)
-        self._sliced_at = self._taken_at = now
+        self._sliced_at = now
         gone = len(rows) - len(taken)
         self.counts[ledger.Status.EXCLUDED] += gone
         self.progress(gone)
         return 0.0
 
+    def _may_overtake(self, now: datetime) -> bool:
+        """Whether there may be letters that need not wait for those that a limit holds back."""
+        if settings.DIGEST_MAIL_RATE:
+            return False
+        return self._is_free_left or now - self._refilled_at >= timedelta(seconds=self.patience)
+
+    def _waiting(self) -> list[Taken]:
+        """Letters taken and not with the carrier."""
+        return [*(row for _, row in self._ready), *(row for _, row in self._timed), *(row for _, row in self._back)]
+
     def _look_again(self) -> None:
         """Whoever left since their letter was taken gets none, however slow the way is."""
         self._taken_at = now = self.clock()
-        gone = ledger.exclude_leavers([row.delivery for _, row in self._ready], now=now, today=self.today)
-        self._drop([row for _, row in self._ready if row.delivery in gone])
+        rows = self._waiting()
+        gone = ledger.exclude_leavers([row.delivery for row in rows], now=now, today=self.today)
+        self._drop([row for row in rows if row.delivery in gone])
 
     def _drop(self, rows: Collection[Taken]) -> None:
         """These are not ours to send any more."""
@@ -191,6 +218,7 @@ class Pool:
         for row in rows:
             self._unsettled[row.batch] -= 1
         self._ready = deque(pair for pair in self._ready if pair[1].delivery not in gone)
+        self._timed = deque(pair for pair in self._timed if pair[1].delivery not in gone)
         self._back = deque(pair for pair in self._back if pair[1].delivery not in gone)
 
     def _fit_slice(self, now: datetime) -> None:
@@ -202,14 +230,13 @@ class Pool:
 
     def _claim(self, now: datetime) -> None:
         """Hold more batches while those held have too little that may leave."""
-        while sum(map(len, self._held.values())) < self._slice or self._is_stuck:
-            if len(self._held) >= MOST_HELD:
+        while self._free() < self._slice:
+            if len(self._held) >= MOST_HELD and not self._free():
                 self._park(now)
             if len(self._held) >= MOST_HELD or (batch := ledger.claim(self.worker, now=now)) is None:
                 return
             self._held[batch.pk] = deque(ledger.waiting(batch, now=now))
             self._release_empty(now)
-            self._is_stuck = False
 
     def _park(self, now: datetime) -> None:
         """Leave batches for later of which only letters are left that a limit holds back."""
@@ -218,47 +245,58 @@ class Pool:
         for batch in idle:
             del self._held[batch]
 
-    def _choose(self) -> tuple[list[Waiting], list[datetime]]:
+    def _choose(self) -> list[tuple[datetime, Waiting]]:
         """Rows that may leave within the next half second, and when each may."""
         most = self._slice if self.limit is None else min(self._slice, self.limit - self._given)
         rate, now = settings.DIGEST_MAIL_RATE, self.clock()
-        if rate:
-            most = min(most, int(rate * rates.AHEAD.total_seconds()) + 1)
-        limited = self._limited(most)
-        free = self._unlimited(most - len(limited))
-        self._is_stuck = not limited and not free and any(self._held.values())
         if not rate:
-            rows = [(now, row) for row in free] + limited
-            return [row for _, row in rows], [moment for moment, _ in rows]
-        moments = rates.reserve("mail", len(limited) + len(free), rate, clock=self.clock)
+            limited = self._limited(most, now, now + rates.AHEAD)
+            rows = [*((now, row) for row in self._unlimited(most - len(limited))), *limited]
+            self._is_free_left = self._free() > 0
+            return rows
+        most = min(most, int(rate * rates.AHEAD.total_seconds()) + 1, sum(map(len, self._held.values())))
+        moments = rates.reserve("mail", most, rate, clock=self.clock)
+        if not moments:
+            return []
+        step = timedelta(seconds=1 / rate)
+        limited = self._limited(len(moments), moments[0], moments[-1])
+        free = self._unlimited(len(moments))
         rows = []
         for moment in moments:
-            is_limited = bool(limited) and (not free or limited[0][0] <= moment)
-            slot, row = limited.pop(0) if is_limited else (moment, free.pop(0))
-            rows.append((max(moment, slot), row))
-        for row in [*free, *(row for _, row in limited)]:
+            if limited and (not free or limited[0][0] < moment + step):
+                slot, row = limited.pop(0)
+                rows.append((max(moment, slot), row))
+            elif free:
+                rows.append((moment, free.pop(0)))
+        for row in reversed([*(row for _, row in limited), *free]):
             self._held[row.batch].appendleft(row)
-        return [row for _, row in rows], [moment for moment, _ in rows]
+        return rows
 
-    def _limited(self, most: int) -> list[tuple[datetime, Waiting]]:
+    def _limited(self, most: int, since: datetime, until: datetime) -> list[tuple[datetime, Waiting]]:
         """Rows of domains with a limit of their own, with the moments reserved for them, in order of time."""
         limits = settings.DIGEST_MAIL_DOMAIN_RATES
-        if not limits:
-            return []
-        wanted = Counter(row.domain for queue in self._held.values() for row in queue if row.domain in limits)
-        slots = {
-            domain: deque(rates.reserve(f"mail {domain}", min(count, most), limits[domain], clock=self.clock))
-            for domain, count in wanted.items()
-        }
-        rows = [
-            (slots[row.domain].popleft(), row)
-            for queue in self._held.values()
-            for row in list(queue)
-            if row.domain in limits and slots[row.domain]
-        ][:most]
+        waiting: dict[str, list[Waiting]] = {}
+        for queue in self._held.values() if limits else ():
+            for row in queue:
+                if row.domain in limits:
+                    waiting.setdefault(row.domain, []).append(row)
+        rows: list[tuple[datetime, Waiting]] = []
+        for domain, some in waiting.items():
+            count = min(len(some), most - len(rows))
+            slots = rates.reserve(
+                f"mail {domain}", count, limits[domain], clock=self.clock, since=since, until=until
+            )  # fmt: skip
+            rows += zip(slots, some, strict=False)
         for _, row in rows:
             self._held[row.batch].remove(row)
-        return sorted(rows, key=lambda pair: pair[0])
+        return sorted(rows)
+
+    def _free(self) -> int:
+        """How many rows are held that no limit of a domain holds back."""
+        limits = settings.DIGEST_MAIL_DOMAIN_RATES
+        if not limits:
+            return sum(map(len, self._held.values()))
+        return sum(row.domain not in limits for queue in self._held.values() for row in queue)
 
     def _unlimited(self, most: int) -> list[Waiting]:
         limits = settings.DIGEST_MAIL_DOMAIN_RATES
@@ -287,7 +325,7 @@ class Pool:
         self._settled_at = now
         verdicts, self._verdicts = self._verdicts, []
         if verdicts:
-            self.counts += ledger.settle(verdicts, transport=self.transport, now=now)
+            self.counts += ledger.settle(verdicts, worker=self.worker, transport=self.transport, now=now)
             report.hear_answers(verdicts, attempts=len(ledger.WAITS), now=now)
             self.progress(len(verdicts))
             self._unsettled.subtract(row.batch for row, _ in verdicts)
@@ -314,7 +352,7 @@ class Pool:
             self._renewed_at = now
         for batch in self._held.keys() - going:
             self._held[batch].clear()
-            back = [row for _, row in [*self._ready, *self._back] if row.batch == batch]
-            ledger.untake(row.delivery for row in back)
+            back = [row for row in self._waiting() if row.batch == batch]
+            ledger.untake(back, worker=self.worker, now=now)
             self._drop(back)
         self._release_empty(now)

@@ -19,15 +19,22 @@ LONGEST = timedelta(minutes=10)
 
 
 @transaction.atomic
-def reserve(name: str, count: int, rate: float, *, clock: Callable[[], datetime]) -> list[datetime]:
-    """Up to `count` moments within AHEAD at which a message may leave, `rate` a second in all; maybe none."""
+def reserve(
+    name: str, count: int, rate: float, *, clock: Callable[[], datetime],
+    since: datetime | None = None, until: datetime | None = None,
+) -> list[datetime]:  # fmt: skip
+    """Up to `count` moments within AHEAD at which a message may leave, `rate` a second in all; maybe none.
+
+    With `since` and `until`, those between them.
+    """
     Pace.objects.get_or_create(name=name, defaults={"free_at": clock()})
     row = Pace.objects.select_for_update().get(name=name)
     now = clock()  # after waiting for the row, not before
     step = timedelta(seconds=1 / rate)
     first = row.free_at if now < row.free_at <= now + AHEAD + max(LONGEST, step) else now
+    first, until = max(first, since or first), until or now + AHEAD
     moments: list[datetime] = []
-    while len(moments) < count and first <= now + AHEAD:
+    while len(moments) < count and first <= until:
         moments.append(first)
         first += step
     if moments:

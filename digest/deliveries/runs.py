@@ -85,9 +85,9 @@ def change(run: Run, state: str, *, by: str, now: datetime, reason: str = "") ->
     run.state, run.reason, run.changed_by, run.changed_at = state, reason[:500], by, now
     run.save()
     if state == State.CANCELLED:
+        Batch.objects.filter(run=run).update(next_try_at=None)
         waiting = Delivery.objects.waiting().filter(batch__run=run)
         waiting.update(status=Status.EXCLUDED, reason=f"cancelled by {by}"[:500], settled_at=now)
-        Batch.objects.filter(run=run).update(next_try_at=None)
     if state == State.GOING:
         alarms.clear_alarm(_alarm(run), by=by)
     return run
@@ -142,11 +142,11 @@ def _again(rows: QuerySet[Delivery], *, by: str, now: datetime, detail: str) -> 
     found = list(rows.filter(subscriber__isnull=False).values_list("pk", "batch_id"))
     keys = [key for key, _ in found]
     _note(keys, by=by, now=now, detail=detail)
+    ledger.reopen({batch for _, batch in found}, now=now)
     for at in range(0, len(keys), CHUNK):
         Delivery.objects.filter(pk__in=keys[at : at + CHUNK]).update(
             status=Status.QUEUED, next_try_at=now, attempts=0, settled_at=None
         )
-    ledger.reopen({batch for _, batch in found}, now=now)
     return len(keys)
 
 

@@ -33,15 +33,18 @@ def sweep(*, now: datetime) -> Counter[str]:
     counts = recover(now=now)
     for batch in Batch.objects.held().filter(lease_until__lte=now).order_by("pk"):
         if not journal.is_alive(settings.DIGEST_JOURNAL_DIR, batch.claimed_by):
-            counts += _abandon(batch, now=now)
+            counts += _abandon(batch.pk, batch.claimed_by, now=now)
     return counts
 
 
 @transaction.atomic
-def _abandon(batch: Batch, *, now: datetime) -> Counter[str]:
+def _abandon(batch: int, worker: str, *, now: datetime) -> Counter[str]:
+    ledger.lock([batch], worker)
+    if not Batch.objects.filter(pk=batch, claimed_by=worker, lease_until__lte=now).exists():
+        return Counter()  # it came back meanwhile
     sending = Delivery.objects.filter(batch=batch, status=Status.SENDING).values_list("pk", flat=True)
     lost = ledger.give_up(list(sending), reason=NOBODY_KNOWS, now=now)
-    ledger.release([batch.pk], batch.claimed_by)
+    ledger.release([batch], worker)
     return Counter({Status.UNCERTAIN: lost})
 
 
@@ -49,6 +52,7 @@ def _abandon(batch: Batch, *, now: datetime) -> Counter[str]:
 def _settle(remains: Remains, *, now: datetime) -> Counter[str]:
     """Letters answered are settled so; those begun without an answer are uncertain; the others were never begun."""
     batches = list(Batch.objects.filter(claimed_by=remains.worker).values_list("pk", flat=True))
+    ledger.lock(batches, remains.worker)
     keys = {delivery for delivery, _ in remains.begun}
     open_ = Delivery.objects.filter(status__in=[Status.SENDING, Status.UNCERTAIN])
     rows = {row.delivery: row for row in _taken(open_.filter(pk__in=keys))}
@@ -58,13 +62,14 @@ def _settle(remains: Remains, *, now: datetime) -> Counter[str]:
         for row in rows.values()
         if (row.delivery, row.attempts) in remains.answered
     ]
-    counts = ledger.settle(answered, transport=remains.transport, now=now)
+    counts = ledger.settle(answered, worker=remains.worker, transport=remains.transport, now=now)
     told = {row.delivery for row, _ in answered}
     held = set(batches)
     silent = [row for row in rows.values() if row.delivery not in told and row.batch in held]
-    begun = [row.delivery for row in silent if (row.delivery, row.attempts) in remains.begun or not remains.is_whole]
+    begun = {row.delivery for row in silent if (row.delivery, row.attempts) in remains.begun or not remains.is_whole}
     counts[Status.UNCERTAIN] += ledger.give_up(begun, reason=NOBODY_KNOWS, now=now)
-    counts[Status.QUEUED] += ledger.untake({row.delivery for row in silent} - set(begun))
+    back = [row for row in silent if row.delivery not in begun]
+    counts[Status.QUEUED] += ledger.untake(back, worker=remains.worker, now=now)
     ledger.release(batches, remains.worker)
     return counts
 

@@ -51,7 +51,7 @@ def some_letters(count):
     batch = ledger.claim("sample", now=NOW)
     letters = []
     while batch:
-        taken = ledger.take(ledger.waiting(batch, now=NOW), now=NOW, today=DAY)
+        taken = ledger.take(ledger.waiting(batch, now=NOW), worker="sample", now=NOW, today=DAY)
         press = Press(Edition.objects.get())
         press.prepare(row.sections for row in taken)
         letters += [press.write(row) for row in taken]

@@ -422,7 +422,9 @@ def test_two_workers_never_hold_one_letter(monkeypatch):
     one, two = (ledger.claim(worker, now=NOW) for worker in ("one", "two"))
 
     assert ledger.claim("three", now=NOW) is None
-    taken = [ledger.take(ledger.waiting(batch, now=NOW), now=NOW, today=DAY) for batch in (one, two)]
+    taken = [
+        ledger.take(ledger.waiting(batch, now=NOW), worker=batch.claimed_by, now=NOW, today=DAY) for batch in (one, two)
+    ]
     assert sorted(map(len, taken)) == [20, 40]
     assert not {row.delivery for row in taken[0]} & {row.delivery for row in taken[1]}
 
@@ -433,7 +435,7 @@ def test_what_a_worker_on_a_lost_machine_had_taken_is_uncertain_and_the_rest_goe
         make.subscriber()
     queue(now=NOW, today=DAY)
     batch = ledger.claim("dead", now=NOW)
-    ledger.take(ledger.waiting(batch, now=NOW)[:1], now=NOW, today=DAY)
+    ledger.take(ledger.waiting(batch, now=NOW)[:1], worker="dead", now=NOW, today=DAY)
 
     sweep(now=NOW + timedelta(minutes=1))
     assert Batch.objects.held().count() == 1

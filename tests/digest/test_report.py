@@ -278,7 +278,7 @@ def test_a_letters_envelope_sender_names_it(maildir):
     from digest.letter import Press
 
     (row,) = sent(status="queued")
-    (taken,) = ledger.take(ledger.waiting(ledger.claim("w", now=NOW), now=NOW), now=NOW, today=DAY)
+    (taken,) = ledger.take(ledger.waiting(ledger.claim("w", now=NOW), now=NOW), worker="w", now=NOW, today=DAY)
     press = Press(row.edition)
     press.prepare([taken.sections])
 

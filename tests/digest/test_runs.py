@@ -336,7 +336,7 @@ def test_a_worker_is_not_taken_for_dead_while_it_lives(way, settings):
     queued(2)
     journal = Journal(settings.DIGEST_JOURNAL_DIR, "alive", "first")
     batch = ledger.claim("alive", now=NOW)
-    ledger.take(ledger.waiting(batch, now=NOW), now=NOW, today=DAY)
+    ledger.take(ledger.waiting(batch, now=NOW), worker="alive", now=NOW, today=DAY)
 
     sweep(now=NOW + timedelta(hours=1))  # the clock has jumped
 

@@ -83,10 +83,11 @@ def figures(rows, log):
     )
 
 
-def record(row, *, lost=0, duplicated=0, uncertain=0, allowed=0, seconds=None, letters=None, note=""):
-    """Write down what a row came to, for the table of `python -m tests.faults`."""
+def record(row, *, lost=0, duplicated=0, uncertain=0, allowed=0, seconds=None, simulated=False, letters=None, note=""):
+    """Write down what a row came to, for the table of `python -m tests.faults`. `seconds` are those to recover."""
     values = {"row": row, "lost": lost, "duplicated": duplicated, "uncertain": uncertain, "allowed": allowed,
-              "seconds": seconds, "letters": letters, "note": note, "test": _test()}  # fmt: skip
+              "seconds": seconds, "simulated": simulated, "letters": letters, "note": note,
+              "test": _test()}  # fmt: skip
     print(values)
     if file := os.environ.get("PAPERBOY_FAULTS"):
         with Path(file).open("a") as out:
@@ -240,6 +241,8 @@ class Templates:
 def fill(size):
     """`size` readers to whom one edition of today is owed, short letters with one paper or two."""
     from django.core.management import call_command
+    from django.core.management.color import no_style
+    from django.db import connection
 
     from digest.models import Listing, Paper, Placement
     from subscriptions.models import Subscriber, Subscription
@@ -271,6 +274,10 @@ def fill(size):
             for n in range(1, size + 1)
         ),
     )  # fmt: skip
+    # Keys were given: whoever signs up gets the next one.
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), [Subscriber, Subscription]):
+            cursor.execute(statement)
 
 
 def readers(size, **values):
@@ -415,6 +422,7 @@ class System:
         )  # fmt: skip
         if wait:
             until(lambda: " ready." in worker.said() or worker.popen.poll() is not None, "the worker is ready")
+            assert worker.popen.poll() is None, worker.said()
         return worker
 
     def serve(self):
@@ -473,12 +481,23 @@ class System:
         finally:
             admin(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
 
+    @contextmanager
+    def kept_rows(self):
+        """Nothing that is updated makes room for another row while this lasts: every write needs some of the disk."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute("SELECT count(*) FROM digest_delivery")
+            yield
+
     def go(self, *, every=2.0, patience=60.0, meanwhile=lambda: None, is_done=None, tasks=()):
-        """Tick and look until all is settled; returns the seconds it took. `meanwhile` is called ever so often."""
+        """Tick and look until all is settled; returns the seconds it took. `meanwhile` is called ever so often.
+
+        `every` is the seconds between ticks, 0 for none at all.
+        """
         start = time.monotonic()
-        ticked = looked = 0.0
+        ticked = looked = float("-inf")
         while (now := time.monotonic()) < start + patience:
-            if now - ticked >= every:
+            if every and now - ticked >= every:
                 self.tick(*tasks)
                 ticked = now
             meanwhile()
