@@ -12,8 +12,6 @@ from digest.reasons import LEFT_OUT, MOST, Reason, of_leaf
 from subscriptions.mail import encode
 from subscriptions.query import And, Document, Label, Not, Or, Query, QueryError, Range, Term, parse
 
-#: Reasons of whole topics kept for a paper; rarer topics are put together anew.
-KEPT = 300
 _COMMA = encode(", ")
 _TRENDING = Reason("trending today")
 #: A vote less, or a new version, and the paper matches no more: the topic alone is the reason then.
@@ -32,17 +30,13 @@ class Explainer:
         self.paper = paper
         self._leaves: dict[Query, Reason | None] = {}
         self._reasons: dict[Reason, Encoded] = {}
-        self._kept: dict[str, Encoded] = {}
 
     def encoded(self, query: str) -> Encoded:
         """The reasons for a topic in a line, as HTML and as text."""
-        kept = self._kept.get(query)
-        if kept is None:
-            found = [self._encode(reason) for reason in self.reasons(query)]
-            kept = Encoded(_COMMA.join([html for html, _ in found]), _COMMA.join([text for _, text in found]))
-            if len(self._kept) < KEPT:
-                self._kept[query] = kept
-        return kept
+        found = [self._encode(reason) for reason in self.reasons(query)]
+        if len(found) == 1:
+            return found[0]
+        return Encoded(_COMMA.join([html for html, _ in found]), _COMMA.join([text for _, text in found]))
 
     def reasons(self, query: str) -> list[Reason]:
         """The reasons for a topic, "" for the trending section."""
@@ -64,20 +58,19 @@ class Explainer:
 
     def _why(self, query: Query) -> list[Reason] | None:
         """The reasons of a query that holds, in its order; None for one that does not."""
-        match query:
-            case And(parts):
-                found: list[Reason] = []
-                for part in parts:
-                    more = self._why(part)
-                    if more is None:
-                        return None
-                    found += more
-                return found
-            case Or(parts):
-                holding = [more for part in parts if (more := self._why(part)) is not None]
-                return [reason for more in holding for reason in more] if holding else None
-            case Not(inner):
-                return None if self._why(inner) is not None else self._why_not(inner)
+        if isinstance(query, And):
+            found: list[Reason] = []
+            for part in query.parts:
+                more = self._why(part)
+                if more is None:
+                    return None
+                found += more
+            return found
+        if isinstance(query, Or):
+            holding = [more for part in query.parts if (more := self._why(part)) is not None]
+            return [reason for more in holding for reason in more] if holding else None
+        if isinstance(query, Not):
+            return None if self._why(query.part) is not None else self._why_not(query.part)
         leaf = self._leaf(query)
         return None if leaf is None else [leaf]
 
@@ -98,7 +91,7 @@ class Explainer:
             return reason
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=10_000)
 def _parsed(query: str) -> Query | None:
     try:
         return parse(query)

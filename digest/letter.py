@@ -21,7 +21,7 @@ from django.utils.formats import date_format
 
 from digest import prose
 from digest.documents import documents
-from digest.explain import Explainer
+from digest.explain import Encoded, Explainer
 from digest.models import Edition, Paper, Placement
 from digest.names import name_of
 from digest.taken import Sections, Taken
@@ -38,6 +38,10 @@ INTRO_BYTES, INTRO_CHARACTERS = 30_000, 2_000
 ABSTRACT_CHARACTERS = 700
 AUTHORS_SHOWN = 4
 SUBJECT_CHARACTERS = 78
+#: More papers than a letter has.
+ALL = 10**9
+#: Reasons and names of topics that a press keeps, some 25 MB; of a hundred thousand letters most share theirs.
+REASONS_KEPT, OPENINGS_KEPT = 100_000, 10_000
 #: Not to be guessed, so that no paper's or editor's text holds one.
 _MARK = f"\ue000{token_hex(8)}:{{}}\ue001"
 _CUT = re.compile(_MARK.format(r"(\w+)"))
@@ -65,22 +69,29 @@ class Parts:
                 filled += values[piece]
         return filled
 
-    def around(self) -> tuple[bytes, bytes]:
-        """What stands before and after the only mark."""
-        before, _, after = self.pieces
-        assert isinstance(before, bytes)
-        assert isinstance(after, bytes)
-        return before, after
+    def around(self) -> tuple[bytes, ...]:
+        """What stands before, between and after the marks, where each stands once and in their order."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, bytes))
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """One paper as it stands in every letter, before and after its reason; `brief` for letters that grow too long."""
 
-    html: tuple[bytes, bytes]
-    brief: tuple[bytes, bytes]
-    text: tuple[bytes, bytes]
+    html: tuple[bytes, ...]
+    brief: tuple[bytes, ...]
+    text: tuple[bytes, ...]
     why: Explainer
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A topic's name, encoded for each of its places: what begins its section, and what stands before each reason."""
+
+    html_section: bytes
+    text_section: bytes
+    html: bytes
+    text: bytes
 
 
 class Press:
@@ -104,12 +115,16 @@ class Press:
         links = ["sections", "unsubscribe_url", "link_url", "day", "summary"]
         self.frame_html = Parts("email/digest/body.html", context, [*links, "more"])
         self.frame_text = Parts("email/digest/body.txt", context, links)
-        self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"])
-        self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"])
-        self.links = {
-            view: settings.DIGEST_BASE_URL + reverse(view, args=["TOKEN"]) for view in ("unsubscribe", "link")
-        }
+        self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"]).around()
+        self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"]).around()
+        self._openings: dict[str, Opening] = {}
+        #: topic → paper → reason
+        self._reasons: dict[str, dict[int, Encoded]] = {}
+        self._reasons_kept = 0
+        self.unsubscribe_link = Link("unsubscribe", Scope.UNSUBSCRIBE)
+        self.manage_link = Link("link", Scope.LINK)
         self.headers = headers(edition)
+        self.domain, self.bounce_domain = settings.DIGEST_DOMAIN, settings.DIGEST_BOUNCE_DOMAIN
 
     def prepare(self, digests: Iterable[Sections]) -> None:
         """Load and render the papers of a batch that were not rendered before: two queries, whatever its size."""
@@ -133,28 +148,36 @@ class Press:
             for _, _, keys in row.sections:
                 if broken := self.failures.keys() & set(keys):
                     raise mail.Unwritable(self.failures[min(broken)])
-        unsubscribe = self._link("unsubscribe", Scope.UNSUBSCRIBE, row)
+        unsubscribe = self.unsubscribe_link.token(row)
         name, line = name_of(row.delivery), summary(row)
         links: dict[str, Pieces] = {
-            "unsubscribe_url": [encode(unsubscribe)],
-            "link_url": [encode(self._link("link", Scope.LINK, row))],
-            "day": [_day(row.day)],
-            "summary": [encode(line)],
+            "unsubscribe_url": (self.unsubscribe_link.encoded(unsubscribe),),
+            "link_url": (self.manage_link.encoded(self.manage_link.token(row)),),
+            "day": (_day(row.day),),
+            "summary": (encode(line),),
         }
-        text = self.frame_text.fill({**links, "sections": self._text(row)})
-        links["summary"] = [encode(escape(line))]
+        html, text = self._sections(row)
+        text = self.frame_text.fill({**links, "sections": text})
+        if row.format == Subscriber.Format.TEXT:
+            html = []
+        else:
+            if (escaped := escape(line)) != line:
+                links["summary"] = (encode(escaped),)
+            html = self.frame_html.fill({**links, "sections": html, "more": ()})
+            if sum(map(len, html)) > HTML_BYTES:
+                html = self._shorter(row, links)
         return mail.Letter(
             to=row.email,
             subject=subject(row),
             text=text,
-            html=() if row.format == Subscriber.Format.TEXT else self._html(row, links),
+            html=html,
             headers={
-                "Message-ID": f"<d.{name}@{settings.DIGEST_DOMAIN}>",
-                "List-Unsubscribe": f"<{unsubscribe}>",
+                "Message-ID": f"<d.{name}@{self.domain}>",
+                "List-Unsubscribe": f"<{self.unsubscribe_link.url(unsubscribe)}>",
                 "X-Delivery-ID": name,
             },
             common=self.headers,
-            bounces_to=f"bounces+{name}@{settings.DIGEST_BOUNCE_DOMAIN}" if settings.DIGEST_BOUNCE_DOMAIN else "",
+            bounces_to=f"bounces+{name}@{self.bounce_domain}" if self.bounce_domain else "",
         )
 
     def _render(self, paper: Paper, document: Document) -> Rendered:
@@ -174,50 +197,97 @@ class Press:
             Explainer(document),
         )
 
-    def _html(self, row: Taken, links: Mapping[str, Pieces]) -> list[bytes]:
-        """In full while there is room; then the last papers brief; then the last ones left to the web page."""
+    def _sections(self, row: Taken, *, full: int = ALL, shown: int = ALL) -> tuple[list[bytes], list[bytes]]:
+        """The sections as HTML and as text. Of the HTML the first `shown` papers alone, and after `full` brief."""
+        html: list[bytes] = []
+        text: list[bytes] = []
+        _, _, html_end = self.section_html
+        *_, text_end = self.section_text
+        number = 0
+        for label, query, keys in row.sections:
+            opening = self._openings.get(label) or self._opening(label)
+            reasons = self._reasons_of(query)
+            begun_html = begun_text = False
+            for key in keys:
+                if (rendered := self.papers.get(key)) is None:  # deleted since
+                    continue
+                reason = reasons.get(key)
+                if reason is None:
+                    reason = reasons[key] = rendered.why.encoded(query)
+                    self._reasons_kept += 1
+                if number < shown:
+                    if not begun_html:
+                        html.append(opening.html_section)
+                        begun_html = True
+                    before, after = rendered.html if number < full else rendered.brief
+                    html += (before, opening.html, reason.html, after)
+                if not begun_text:
+                    text.append(opening.text_section)
+                    begun_text = True
+                before, after = rendered.text
+                text += (before, opening.text, reason.text, after)
+                number += 1
+            if begun_html:
+                html.append(html_end)
+            if begun_text:
+                text.append(text_end)
+        return html, text
+
+    def _shorter(self, row: Taken, links: Mapping[str, Pieces]) -> list[bytes]:
+        """HTML within the bound: the last papers brief; then the last ones left to the web page."""
         full = shown = total = row.papers_count
-        letter = self._html_of(row, links, full=full, shown=shown)
-        while (size := sum(map(len, letter))) > HTML_BYTES and shown:
+        while True:
+            left = row.papers_count - shown
+            more = [encode(f"and {left} more on the web page of the day")] if left else []
+            sections, _ = self._sections(row, full=full, shown=shown)
+            letter = self.frame_html.fill({**links, "sections": sections, "more": more})
+            size = sum(map(len, letter))
+            if size <= HTML_BYTES or not shown:
+                return letter
             step = max(1, (size - HTML_BYTES) * total // size)
             if full:
                 full = max(0, full - step)
             else:
                 shown = max(0, shown - step)
-            letter = self._html_of(row, links, full=full, shown=shown)
-        return letter
 
-    def _html_of(self, row: Taken, links: Mapping[str, Pieces], *, full: int, shown: int) -> list[bytes]:
-        sections: list[bytes] = []
-        number = 0
-        for label, query, keys in row.sections:
-            opening, papers = _opening(label), list[bytes]()
-            for key in keys:
-                number += 1
-                if number <= shown and (rendered := self.papers.get(key)):
-                    before, after = rendered.html if number <= full else rendered.brief
-                    papers += (before, opening.html, rendered.why.encoded(query).html, after)
-            if papers:
-                sections += self.section_html.fill({"label": [opening.html_label], "papers": papers})
-        left = row.papers_count - shown
-        more = [encode(f"and {left} more on the web page of the day")] if left else []
-        return self.frame_html.fill({**links, "sections": sections, "more": more})
+    def _reasons_of(self, query: str) -> dict[int, Encoded]:
+        """The reasons found so far for a topic, by paper."""
+        if self._reasons_kept > REASONS_KEPT:
+            self._reasons.clear()
+            self._reasons_kept = 0
+        return self._reasons.setdefault(query, {})
 
-    def _text(self, row: Taken) -> list[bytes]:
-        sections: list[bytes] = []
-        for label, query, keys in row.sections:
-            opening, papers = _opening(label), list[bytes]()
-            for key in keys:
-                if rendered := self.papers.get(key):
-                    before, after = rendered.text
-                    papers += (before, opening.text, rendered.why.encoded(query).text, after)
-            sections += self.section_text.fill(
-                {"label": [opening.text_label], "rule": [opening.rule], "papers": papers}
-            )
-        return sections
+    def _opening(self, label: str) -> Opening:
+        if len(self._openings) > OPENINGS_KEPT:
+            self._openings.clear()
+        title = label or TRENDING
+        html_start, html_between, _ = self.section_html
+        text_start, text_between, text_before, _ = self.section_text
+        opening = self._openings[label] = Opening(
+            html_start + encode(escape(title)) + html_between,
+            text_start + encode(title) + text_between + encode("=" * len(title)) + text_before,
+            encode(f"<em>{escape(label)}</em>: ") if label else b"",
+            encode(f"{label}: ") if label else b"",
+        )
+        return opening
 
-    def _link(self, view: str, scope: Scope, row: Taken) -> str:
-        return self.links[view].replace("TOKEN", tokens.issue(scope, row.subscriber, now=row.created_at))
+
+class Link:
+    """A kind of link, each reader's with its own token."""
+
+    def __init__(self, view: str, scope: Scope) -> None:
+        self.scope = scope
+        self.before, self.after = (settings.DIGEST_BASE_URL + reverse(view, args=["TOKEN"])).split("TOKEN")
+        self._encoded = encode(self.before)
+
+    def token(self, row: Taken) -> str:
+        return tokens.issue(self.scope, row.subscriber, now=row.created_at)
+
+    def url(self, token: str) -> str:
+        return f"{self.before}{token}{self.after}"
+
+    def encoded(self, token: str) -> bytes:
+        return self._encoded + encode(f"{token}{self.after}")
 
 
 class Presses:
@@ -247,29 +317,6 @@ def _intro(text: str) -> str:
     if len(encode(html)) <= INTRO_BYTES:
         return html
     return f"<p>{escape(shorten(prose.markdown_text(text), INTRO_CHARACTERS))}</p>"
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A topic's name, encoded for each of its places: over its section, and before each reason."""
-
-    html_label: bytes
-    text_label: bytes
-    rule: bytes
-    html: bytes
-    text: bytes
-
-
-@lru_cache(maxsize=20_000)
-def _opening(label: str) -> Opening:
-    title = label or TRENDING
-    return Opening(
-        encode(escape(title)),
-        encode(title),
-        encode("=" * len(title)),
-        encode(f"<em>{escape(label)}</em>: ") if label else b"",
-        encode(f"{label}: ") if label else b"",
-    )
 
 
 @lru_cache(maxsize=16)

@@ -1,10 +1,11 @@
 """Why a paper is in a letter, in words: which terms, in which fields, with the paper's own spelling."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
-from subscriptions.query import Document, Hit, Label, Match, Range, Term, matches
+from subscriptions.query import Document, Label, Match, Range, Term
+from subscriptions.query.match import fields_of, holds
 
 FIELD_NAMES = {
     "title": "in the title",
@@ -42,15 +43,15 @@ def reasons(match: Match, paper: Document) -> list[Reason]:
 
 def of_leaf(leaf: Term | Label | Range, paper: Document) -> Reason | None:
     """Where a paper has what one leaf of a query asks for; None where it has not."""
-    match = matches(leaf, paper)
-    return _reason(leaf, list(match.hits), paper) if match else None
-
-
-def _reason(leaf: Term | Label | Range, hits: list[Hit], paper: Document) -> Reason:
     if isinstance(leaf, Term):
-        first = hits[0]
-        spelled = " ".join(paper.texts(first.field)[first.part][first.start : first.end].split())
-        return Reason(spelled, _join(FIELD_NAMES[field] for field in dict.fromkeys(hit.field for hit in hits)))
+        found = [(name, place) for name in fields_of(leaf) if (place := paper.fields[name].first(leaf))]
+        if not found:
+            return None
+        name, place = found[0]
+        part, start, end = paper.fields[name].span(place)
+        return Reason(" ".join(paper.texts(name)[part][start:end].split()), _where(tuple(name for name, _ in found)))
+    if not holds(leaf, paper):
+        return None
     if isinstance(leaf, Label):
         return Reason(f"{LABEL_NAMES[leaf.field]} {_spelled(leaf, paper)}")
     if leaf.field in ("year", "date"):
@@ -68,10 +69,9 @@ def _spelled(label: Label, paper: Document) -> str:
     return next(exact, None) or next(inside, None) or label.value
 
 
-def _join(names: Iterable[str]) -> str:
+@lru_cache(maxsize=1_000)
+def _where(fields: tuple[str, ...]) -> str:
     """ "in the title and abstract", not "in the title and in the abstract"."""
-    names = list(names)
-    if len(names) == 1:
-        return names[0]
-    rest = [name.removeprefix("in the ") for name in names[1:]]
-    return ", ".join([names[0], *rest[:-1]]) + f" and {rest[-1]}"
+    first, *more = (FIELD_NAMES[field] for field in fields)
+    rest = [name.removeprefix("in the ") for name in more]
+    return ", ".join([first, *rest[:-1]]) + (f" and {rest[-1]}" if rest else "")

@@ -20,8 +20,13 @@ class Taken(NamedTuple):
     sections: Sections
     papers_count: int
     created_at: datetime
+    #: Times that it was handed over, with this one once it is taken.
     attempts: int
     format: str
+
+    @property
+    def domain(self) -> str:
+        return self.email.rpartition("@")[2].lower()
 
 
 #: The columns of Delivery for it, in order.

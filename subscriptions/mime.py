@@ -28,8 +28,17 @@ _BAD_IN_BODIES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]
 #: Ends a line of the encoded text, and none of the text itself.
 SOFT_BREAK = b"=\r\n"
 _DOT = re.compile(rb"^\.", re.MULTILINE)
+#: Text that is its own quoted-printable form, in one line.
+_ONE_LINE = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,68}[!-<>-~])?", re.ASCII)
+#: Header values that need no more than a space before them.
+_SIMPLE = re.compile(r"(?:[!-<>-~]|=(?!\?))+(?: (?:[!-<>-~]|=(?!\?))+)*", re.ASCII)
+#: The addresses that nearly all are: nothing is wrong with any of them.
+_USUAL = re.compile(
+    r"[A-Za-z0-9_%+-]+(?:\.[A-Za-z0-9_%+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
 #: Header lines are folded by us where they would pass this, by whole words (RFC 5322 section 2.2.3).
 LINE = 76
+LONGEST_WORD = 900
 
 
 class Unwritable(ValueError):
@@ -41,6 +50,8 @@ def encode(text: str) -> bytes:
 
     No line of it begins with a dot, so SMTP needs none doubled (RFC 5321 section 4.5.2).
     """
+    if _ONE_LINE.fullmatch(text):
+        return text.encode() + SOFT_BREAK
     if not text:
         return b""
     clean = _BAD_IN_BODIES.sub(" ", text) if _BAD_IN_BODIES.search(text) else text
@@ -164,15 +175,17 @@ def envelope_address(address: str) -> str:
 
 
 def _header(name: str, value: str) -> str:
-    line = f"{name}: {_plain(value)}"
+    line = f"{name}: {value if _SIMPLE.fullmatch(value) else _plain(value)}"
     return f"{line}\r\n" if len(line) <= LINE else f"{_fold(line)}\r\n"
 
 
 def _fold(line: str) -> str:
     """Long lines broken before words; a word is never broken, so that links stay whole. Words end at 900 characters."""
+    if line.count(" ") == 1 and len(line) <= LONGEST_WORD:
+        return line
     folded, length = [], 0
     for number, word in enumerate(line.split()):
-        if len(word) > 900:
+        if len(word) > LONGEST_WORD:
             raise Unwritable(f"A word of {len(word)} characters does not fit a header line.")
         if number > 1 and length + 1 + len(word) > LINE:
             folded.append("\r\n")
@@ -198,6 +211,8 @@ def _from(value: str) -> str:
 
 
 def _to(address: str) -> str:
+    if len(address) <= 254 and _USUAL.fullmatch(address):
+        return f"To: {address}\r\n"
     try:
         validate_email(address)
     except ValidationError as error:

@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ from subscriptions.verdicts import SENT, Outcome, Phase, Verdict, answered, lost
 
 #: Letters over one connection before it is opened anew; servers close what stays open for long.
 PER_CONNECTION = 1_000
+#: Seconds between two looks at connections that do not answer, are idle or were opened.
+LOOK_EVERY = 0.02
 #: Seconds a connection may be idle before it is closed.
 IDLE = 60.0
 #: Seconds to open a connection, for each answer of its opening, and for it in all.
@@ -63,7 +64,7 @@ class _Line:
         self.pipelines = self.takes_utf8 = False
         self.awaited: deque[Phase | None] = deque()  # None: an answer nobody acts on
         self.later: deque[tuple[Phase, bytes]] = deque()  # commands held back where nothing is pipelined
-        self.writing = memoryview(b"")
+        self.writing: list[bytes | memoryview] = []
         self.reading = b""
         self.job: Job | None = None  # whose content is being taken
         self.next: Job | None = None  # whose envelope is being answered
@@ -77,6 +78,10 @@ class _Line:
     def is_busy(self) -> bool:
         return bool(self.job or self.next or self.awaited or self.writing)
 
+    @property
+    def unwritten(self) -> int:
+        return sum(map(len, self.writing))
+
 
 class Wire:
     """Takes letters from `Jobs` and gives each its verdict; `run` returns when there are no more."""
@@ -84,6 +89,7 @@ class Wire:
     def __init__(self, server: Server, connections: int) -> None:
         self.server = server
         self.lines = [_Line() for _ in range(connections)]
+        self._looked_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._openers = ThreadPoolExecutor(max_workers=connections, thread_name_prefix="smtp")
         self._waker, self._woken = socket.socketpair()
@@ -123,7 +129,10 @@ class Wire:
         """Give letters to connections that are free; returns how long until there may be more, None for never."""
         now = time.monotonic()
         free = [line for line in self.lines if not (line.is_busy or line.opening or line.barred_until > now)]
-        for line in sorted(free, key=lambda line: line.socket is None):  # open ones first
+        for line in free:
+            if line.sent >= PER_CONNECTION:
+                self._hang_up(line, politely=True)
+        for line in sorted(free, key=_is_closed):  # open ones first
             given = self._put_envelope(line, jobs)
             if not isinstance(given, Job):
                 return given
@@ -172,8 +181,7 @@ class Wire:
             phase, command = line.later.popleft()
             line.awaited.append(None if phase is Phase.CONNECT else phase)
             out.append(command)
-        if out:
-            line.writing = memoryview(b"".join([line.writing, *out]))
+        line.writing += out
 
     def _write_content(self, line: _Line, jobs: Jobs) -> None:
         """The letter itself, and with it the envelope of the next one."""
@@ -183,7 +191,7 @@ class Wire:
         jobs.begin(job)
         line.awaited.append(Phase.DOT)
         line.deadline = time.monotonic() + CONTENT
-        line.writing = memoryview(job.content + b".\r\n")
+        line.writing = [job.content, b".\r\n"]
         if line.pipelines and line.sent + 1 < PER_CONNECTION:
             self._put_envelope(line, jobs)
         self._flush(line, jobs)
@@ -257,7 +265,7 @@ class Wire:
         refusal, all_written = line.refusal, not line.writing
         phase = next((phase for phase in line.awaited if phase), Phase.CONNECT)
         # Bytes of the next envelope come after the dot, so with that many left the dot itself may have gone.
-        dot_left = all_written or (job is not None and behind is not None and len(line.writing) < _longest(behind))
+        dot_left = all_written or (job is not None and behind is not None and line.unwritten < _longest(behind))
         spared = refusal is None and (is_ours or line.sent > 0)
         self._hang_up(line)
         if job is not None:
@@ -273,13 +281,12 @@ class Wire:
 
     def _turn(self, jobs: Jobs, wait: float | None) -> None:
         """Wait for the network, `wait` seconds at most, and do what came."""
-        now = time.monotonic()
-        deadlines = [line.deadline for line in self.lines if line.is_busy or line.opening]
-        timeout = min([jobs.patience, *([wait] if wait else []), *(at - now for at in deadlines)])
-        for key, events in self._selector.select(max(0.0, timeout)):
+        timeout = jobs.patience if not wait else min(wait, jobs.patience)
+        for key, events in self._selector.select(timeout):
             if key.fileobj is self._woken:
                 with suppress(OSError):
                     self._woken.recv(4096)
+                self._looked_at = 0.0
                 continue
             line: _Line = key.data
             if events & selectors.EVENT_WRITE and line.socket is not None:
@@ -287,16 +294,16 @@ class Wire:
             if events & selectors.EVENT_READ and line.socket is not None:
                 self._read(line, jobs)
         now = time.monotonic()
+        if now - self._looked_at < LOOK_EVERY:
+            return
+        self._looked_at = now
         for line in self.lines:
             if line.opening and line.opening.done():
                 self._opened(line, jobs)
             elif (line.is_busy or line.opening) and now > line.deadline:
                 self._lose(line, jobs, "no answer in time")
-            elif line.socket is not None and not line.is_busy and self._is_spent(line, now):
+            elif line.socket is not None and not line.is_busy and now - line.used_at > IDLE:
                 self._hang_up(line, politely=True)
-
-    def _is_spent(self, line: _Line, now: float) -> bool:
-        return line.sent >= PER_CONNECTION or now - line.used_at > IDLE
 
     def _watch(self, line: _Line) -> None:
         """Ask the selector for what this line waits for."""
@@ -316,8 +323,12 @@ class Wire:
             return
         try:
             while line.writing:
-                some = line.writing[:RECORD] if isinstance(line.socket, ssl.SSLSocket) else line.writing
-                line.writing = line.writing[line.socket.send(some) :]
+                if isinstance(line.socket, ssl.SSLSocket):  # it takes one piece at a time, and a record at the most
+                    line.writing = [memoryview(b"".join(line.writing))]
+                    sent = line.socket.send(line.writing[0][:RECORD])
+                else:
+                    sent = line.socket.sendmsg(line.writing)
+                line.writing = _left(line.writing, sent)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         except OSError as error:
@@ -351,38 +362,41 @@ class Wire:
     def _answers(self, line: _Line, jobs: Jobs) -> None:
         """Act on every whole reply that has come."""
         here = line.socket
-        for code, text in _replies(line):
+        while (end := _end_of_reply(line.reading)) is not None:
+            reply, line.reading = line.reading[:end], line.reading[end:]
+            code = _code(reply)
             if not line.awaited:
-                self._lose(line, jobs, f"the server said {code} {text} of its own accord")
+                self._lose(line, jobs, f"the server said {code} {_words(reply)} of its own accord")
                 return
             phase = line.awaited.popleft()
             if phase is not None:
-                self._answer(line, jobs, phase, code, text)
-            if line.socket is not here:
-                return
+                self._answer(line, jobs, phase, code, reply)
+                if line.socket is not here:
+                    return
             if line.later:
                 self._write_commands(line)
                 self._flush(line, jobs)
         if len(line.reading) > LONGEST_REPLY:
             self._lose(line, jobs, "the server's answer has no end")
 
-    def _answer(self, line: _Line, jobs: Jobs, phase: Phase, code: int, text: str) -> None:
+    def _answer(self, line: _Line, jobs: Jobs, phase: Phase, code: int, reply: bytes) -> None:
         """By the first digit of the code, as RFC 5321 section 4.2.1 asks."""
+        kind = code // 100
         if phase is Phase.DOT:
-            self._answer_dot(line, jobs, code, text)
-        elif phase in {Phase.MAIL, Phase.RCPT} and code // 100 == SUCCESS:
-            pass
-        elif phase is Phase.DATA and code // 100 == GO_ON:
+            self._answer_dot(line, jobs, code, reply)
+        elif phase is Phase.DATA and kind == GO_ON:
             self._answer_data(line, jobs)
+        elif phase is not Phase.DATA and kind == SUCCESS:
+            pass
         elif code in {CLOSING, OUT_OF_STEP} and line.sent:
             line.refusal = None
-            self._lose(line, jobs, f"{code} {text}")
-        elif code // 100 not in REFUSALS:  # what the server thinks now is anybody's guess
-            line.refusal = line.refusal or answered(code, text, phase)
-            self._lose(line, jobs, f"the server said {code} {text}")
+            self._lose(line, jobs, f"{code} {_words(reply)}")
+        elif kind not in REFUSALS:  # what the server thinks now is anybody's guess
+            line.refusal = line.refusal or answered(code, _words(reply), phase)
+            self._lose(line, jobs, f"the server said {code} {_words(reply)}")
         else:
             if line.refusal is None:
-                line.refusal, line.refused_at = answered(code, text, phase), phase
+                line.refusal, line.refused_at = answered(code, _words(reply), phase), phase
             if phase is Phase.DATA or not line.pipelines:  # without pipelining the rest of the envelope is pointless
                 line.later.clear()
                 line.must_reset = True
@@ -394,21 +408,21 @@ class Wire:
         elif line.refused_at is Phase.RCPT:
             # There is nobody to send to, and the server wants the message all the same (RFC 2920 section 3.1).
             line.awaited.append(None)
-            line.writing = memoryview(b".\r\n")
+            line.writing = [b".\r\n"]
             self._refused(line, jobs)
             self._flush(line, jobs)
         else:  # a lone dot might reach a reader as an empty letter: only hanging up is certain
             self._lose(line, jobs, "the server wants a message whose sender it refused")
 
-    def _answer_dot(self, line: _Line, jobs: Jobs, code: int, text: str) -> None:
+    def _answer_dot(self, line: _Line, jobs: Jobs, code: int, reply: bytes) -> None:
         job, line.job = line.job, None
         line.used_at = time.monotonic()
         if job is None:
             return
         line.sent += 1
-        jobs.done(job, SENT if code // 100 == SUCCESS else answered(code, text, Phase.DOT))
+        jobs.done(job, SENT if code // 100 == SUCCESS else answered(code, _words(reply), Phase.DOT))
         if code == CLOSING:
-            self._lose(line, jobs, f"421 {text}")
+            self._lose(line, jobs, f"421 {_words(reply)}")
 
     def _refused(self, line: _Line, jobs: Jobs) -> None:
         job, verdict = line.next, line.refusal
@@ -420,6 +434,10 @@ class Wire:
         jobs.done(job, verdict)
         if verdict.reason.startswith("421"):
             self._lose(line, jobs, verdict.reason)
+
+
+def _is_closed(line: _Line) -> bool:
+    return line.socket is None
 
 
 def _longest(job: Job) -> int:
@@ -448,14 +466,24 @@ def _open(client: smtplib.SMTP, server: Server) -> smtplib.SMTP:
     return client
 
 
-def _replies(line: _Line) -> Iterator[tuple[int, str]]:
-    """Whole replies, of one line or several (RFC 5321 section 4.2.1); code -1 for what is none."""
-    while (end := _end_of_reply(line.reading)) is not None:
-        lines = line.reading[:end].rstrip(b"\r\n").split(b"\n")
-        line.reading = line.reading[end:]
-        code = lines[-1][:3]
-        text = " ".join(part[4:].strip().decode("utf-8", "replace") for part in lines)
-        yield (int(code) if len(code) == 3 and code.isdigit() else -1), text
+def _left(pieces: list[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+    """What is left of pieces of which so many bytes were written."""
+    for at, piece in enumerate(pieces):
+        if sent < len(piece):
+            return [memoryview(piece)[sent:], *pieces[at + 1 :]]
+        sent -= len(piece)
+    return []
+
+
+def _code(reply: bytes) -> int:
+    """The code of a whole reply, of one line or several (RFC 5321 section 4.2.1); -1 for what is none."""
+    code = reply[reply.rfind(b"\n", 0, -1) + 1 :][:3]
+    return int(code) if len(code) == 3 and code.isdigit() else -1
+
+
+def _words(reply: bytes) -> str:
+    lines = reply.rstrip(b"\r\n").split(b"\n")
+    return " ".join(part[4:].strip().decode("utf-8", "replace") for part in lines)
 
 
 def _end_of_reply(data: bytes) -> int | None:

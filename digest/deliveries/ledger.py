@@ -42,15 +42,6 @@ class Owed(NamedTuple):
     excluded_because: str
 
 
-class Waiting(NamedTuple):
-    """A letter of a held batch that is due and not yet taken."""
-
-    delivery: int
-    batch: int
-    edition: int
-    domain: str
-
-
 def write(rows: Sequence[Owed], *, run: Run, day: date, due_at: datetime, now: datetime) -> Counter[str]:
     """Write the rows of one run and day in batches of SIZE; part of the caller's transaction."""
     counts: Counter[str] = Counter()
@@ -130,39 +121,38 @@ def going(worker: str) -> set[int]:
     return set(held.values_list("pk", flat=True))
 
 
-def waiting(batch: Batch, *, now: datetime) -> list[Waiting]:
+def waiting(batch: Batch, *, now: datetime) -> list[Taken]:
+    """The letters of a held batch that are due, in order."""
     rows = Delivery.objects.waiting().filter(batch=batch, next_try_at__lte=now).order_by("next_try_at", "pk")
-    return [
-        Waiting(delivery, batch.pk, edition, email.rpartition("@")[2].lower())
-        for delivery, edition, email in rows.values_list("pk", "edition_id", "email")
-    ]
+    return [Taken(*row) for row in rows.values_list(*COLUMNS)]
 
 
 @transaction.atomic
-def take(rows: Sequence[Waiting], *, worker: str, now: datetime, today: date) -> list[Taken]:
+def take(rows: Sequence[Taken], *, worker: str, now: datetime, today: date) -> list[Taken]:
     """Commit that these letters are being handed over. Whoever left since they were queued is excluded, unsent.
 
     Letters of batches that are another's by now, as this worker slept through its lease, are left alone.
     """
     mine = lock({row.batch for row in rows}, worker)
     keys = [row.delivery for row in rows if row.batch in mine]
-    wanted = Delivery.objects.waiting().filter(pk__in=keys)
+    wanted = Delivery.objects.waiting().filter(pk__among=keys)
     count = wanted.filter(_consents(today)).update(status=Status.SENDING, attempts=F("attempts") + 1)
     if count < len(keys):
         wanted.update(status=Status.EXCLUDED, reason=LEFT, settled_at=now)
-    taken = Delivery.objects.filter(pk__in=keys, status=Status.SENDING).order_by("next_try_at", "pk")
-    return [Taken(*row) for row in taken.values_list(*COLUMNS)]
+    taken = Delivery.objects.filter(pk__among=keys, status=Status.SENDING)
+    attempts = dict(taken.values_list("pk", "attempts"))
+    return [row._replace(attempts=attempts[row.delivery]) for row in rows if row.delivery in attempts]
 
 
 def lock(batches: Iterable[int], worker: str) -> set[int]:
     """Hold these batches until the transaction ends; returns those that are this worker's."""
-    rows = Batch.objects.filter(pk__in=list(batches)).order_by("pk").select_for_update()
+    rows = Batch.objects.filter(pk__among=batches).order_by("pk").select_for_update()
     return {batch for batch, holder in rows.values_list("pk", "claimed_by") if holder == worker}
 
 
 def exclude_leavers(deliveries: Sequence[int], *, now: datetime, today: date) -> set[int]:
     """Exclude those of these taken letters whose readers have left; returns them."""
-    mine = Delivery.objects.filter(pk__in=list(deliveries), status=Status.SENDING)
+    mine = Delivery.objects.filter(pk__among=deliveries, status=Status.SENDING)
     if not mine.exclude(_consents(today)).update(status=Status.EXCLUDED, reason=LEFT, settled_at=now):
         return set()
     return set(deliveries) - set(mine.values_list("pk", flat=True))
@@ -194,7 +184,7 @@ def _settle(changes: Sequence[tuple[int, Delivery]], *, worker: str, now: dateti
     final = {change.pk for _, change in changes if change.status not in _WAITING}
     mine = lock(waiting, worker)
     rows = _open(change.pk for _, change in changes)
-    there = set(rows.filter(_is_ours(mine) | Q(pk__in=final)).values_list("pk", flat=True))
+    there = set(rows.filter(_is_ours(mine) | Q(pk__among=final)).values_list("pk", flat=True))
     Delivery.objects.bulk_update([change for _, change in changes if change.pk in there], _SETTLED, batch_size=100)
     reopen(waiting, now=now)
 
@@ -209,11 +199,11 @@ def _is_plain(verdict: Verdict) -> bool:
 
 def _is_ours(mine: Iterable[int]) -> Q:
     """Letters that may wait again: of a batch that is another's by now, those that were given up, which nobody has."""
-    return Q(batch__in=list(mine)) | Q(status=Status.UNCERTAIN)
+    return Q(batch__among=mine) | Q(status=Status.UNCERTAIN)
 
 
 def _open(keys: Iterable[int]) -> Any:
-    return Delivery.objects.filter(pk__in=list(keys), status__in=[Status.SENDING, Status.UNCERTAIN])
+    return Delivery.objects.filter(pk__among=keys, status__in=[Status.SENDING, Status.UNCERTAIN])
 
 
 def _settled(row: Taken, verdict: Verdict, *, transport: str, now: datetime) -> Delivery:
@@ -245,14 +235,14 @@ def untake(rows: Iterable[Taken], *, worker: str, now: datetime) -> int:
 
 def give_up(deliveries: Iterable[int], *, reason: str, now: datetime) -> int:
     """Nobody can tell what became of these."""
-    rows = Delivery.objects.filter(pk__in=list(deliveries), status=Status.SENDING)
+    rows = Delivery.objects.filter(pk__among=deliveries, status=Status.SENDING)
     return rows.update(status=Status.UNCERTAIN, reason=reason, settled_at=now)
 
 
 @transaction.atomic
 def release(batches: Iterable[int], worker: str, *, not_before: datetime | None = None) -> None:
     """Give batches back. Each is due again when the first of its letters is, and `not_before` at the earliest."""
-    for batch in Batch.objects.filter(pk__in=lock(batches, worker)):
+    for batch in Batch.objects.filter(pk__among=lock(batches, worker)):
         first = Delivery.objects.waiting().filter(batch=batch).aggregate(first=Min("next_try_at"))["first"]
         batch.next_try_at = max(filter(None, [first, not_before])) if first else None
         batch.claimed_by, batch.lease_until = "", None
@@ -263,7 +253,7 @@ def release(batches: Iterable[int], worker: str, *, not_before: datetime | None 
 def reopen(batches: Iterable[int], *, now: datetime) -> None:
     """Letters of these batches wait again. Who holds one finds out when giving it back; of the others, nobody else
     would look after them."""
-    Batch.objects.filter(pk__in=lock(batches, "")).update(next_try_at=now)
+    Batch.objects.filter(pk__among=lock(batches, "")).update(next_try_at=now)
 
 
 def flatten(sections: Sections) -> list[int]:

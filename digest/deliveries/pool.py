@@ -8,9 +8,9 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import DatabaseError
 
-from digest.deliveries import ledger, rates, report
+from digest.deliveries import ledger, report
+from digest.deliveries.held import Held
 from digest.deliveries.journal import Journal
-from digest.deliveries.ledger import Waiting
 from digest.letter import Press, Presses
 from digest.taken import Taken
 from subscriptions.mail import Job, Outcome, Unwritable, Verdict
@@ -20,10 +20,6 @@ SMALLEST, LARGEST = 10, 500
 SLICE_TIME = timedelta(seconds=0.25)
 #: A letter taken longer ago is not begun before its reader's consent was looked at again.
 FRESH = timedelta(seconds=0.5)
-#: Batches held at once; more than one only while letters of the first may not leave yet.
-MOST_HELD = 20
-#: How long batches are left for later whose letters a limit holds back.
-PARKED = timedelta(seconds=20)
 #: Verdicts are committed this often, or when so many have come.
 SETTLE_EVERY, SETTLE_COUNT = timedelta(seconds=0.2), 400
 #: How often a worker asks whether its runs are paused, and prolongs its leases.
@@ -58,8 +54,7 @@ class Pool:
         self.trouble: Verdict | None = None
         self.refusals = 0
         self.broken: DatabaseError | None = None
-        self._held: dict[int, deque[Waiting]] = {}
-        self._unsettled: Counter[int] = Counter()  # letters taken and not yet settled, by batch
+        self._held = Held(worker, clock=clock)
         self._ready: deque[tuple[datetime, Taken]] = deque()
         #: Those that the limit of their domain holds back for a moment; they wait apart, and nobody waits behind them.
         self._timed: deque[tuple[datetime, Taken]] = deque()
@@ -68,8 +63,6 @@ class Pool:
         self._verdicts: list[tuple[Taken, Verdict]] = []
         self._presses: dict[int, Press] = {}  # those of the letters that are ready
         self._slice, self._given, self._since_clear = SMALLEST, 0, 0
-        #: Whether letters are left that no limit holds back.
-        self._is_free_left = False
         now = clock()
         self._sliced_at = self._taken_at = self._refilled_at = now
         self._settled_at = self._looked_at = self._renewed_at = now
@@ -141,8 +134,7 @@ class Pool:
         self._settle(now)
         assert not self._out
         ledger.untake(self._waiting(), worker=self.worker, now=now)
-        ledger.release(self._held, self.worker)
-        self._held.clear()
+        self._held.release_all()
         self._ready.clear()
         self._timed.clear()
         self._back.clear()
@@ -167,30 +159,30 @@ class Pool:
     def _refill(self) -> float | None:
         """Take the next letters. Returns 0 where there are some, else the seconds until there may be, or None."""
         now = self.clock()
-        self._refilled_at, self._is_free_left = now, False
+        self._refilled_at, self._held.is_free_left = now, False
         if (self.limit is not None and self._given >= self.limit) or (self.until and now >= self.until):
             return None
         self._fit_slice(now)
-        self._claim(now)
-        chosen = self._choose()
+        self._held.claim(self._slice, now=now)
+        most = self._slice if self.limit is None else min(self._slice, self.limit - self._given)
+        chosen = self._held.choose(most)
         if not chosen:
-            return self.patience if any(self._held.values()) else None
-        rows, moments = [row for _, row in chosen], {row.delivery: moment for moment, row in chosen}
-        taken = ledger.take(rows, worker=self.worker, now=now, today=self.today)
-        for batch, count in Counter(row.batch for row in taken).items():
-            self._unsettled[batch] += count
+            return self.patience if self._held.is_waiting else None
+        moments = {row.delivery: moment for moment, row in chosen}
+        taken = ledger.take([row for _, row in chosen], worker=self.worker, now=now, today=self.today)
+        self._held.taken(taken)
         for edition in {row.edition for row in taken}:
             self._presses[edition] = self.presses.of(edition, now=now)
             self._presses[edition].prepare(row.sections for row in taken if row.edition == edition)
         if not self._waiting():
             self._taken_at = now
         limits = {} if settings.DIGEST_MAIL_RATE else settings.DIGEST_MAIL_DOMAIN_RATES
-        for row in sorted(taken, key=lambda row: moments[row.delivery]):
-            queue = self._timed if row.email.rpartition("@")[2].lower() in limits else self._ready
+        for row in taken:
+            queue = self._timed if limits and row.domain in limits else self._ready
             queue.append((moments[row.delivery], row))
         self._given += len(taken)
         self._sliced_at = now
-        gone = len(rows) - len(taken)
+        gone = len(chosen) - len(taken)
         self.counts[ledger.Status.EXCLUDED] += gone
         self.progress(gone)
         return 0.0
@@ -199,7 +191,7 @@ class Pool:
         """Whether there may be letters that need not wait for those that a limit holds back."""
         if settings.DIGEST_MAIL_RATE:
             return False
-        return self._is_free_left or now - self._refilled_at >= timedelta(seconds=self.patience)
+        return self._held.is_free_left or now - self._refilled_at >= timedelta(seconds=self.patience)
 
     def _waiting(self) -> list[Taken]:
         """Letters taken and not with the carrier."""
@@ -215,8 +207,7 @@ class Pool:
     def _drop(self, rows: Collection[Taken]) -> None:
         """These are not ours to send any more."""
         gone = {row.delivery for row in rows}
-        for row in rows:
-            self._unsettled[row.batch] -= 1
+        self._held.settled(rows)
         self._ready = deque(pair for pair in self._ready if pair[1].delivery not in gone)
         self._timed = deque(pair for pair in self._timed if pair[1].delivery not in gone)
         self._back = deque(pair for pair in self._back if pair[1].delivery not in gone)
@@ -227,87 +218,6 @@ class Pool:
             self._slice = min(LARGEST, self._slice * 2)
         elif took > 2 * SLICE_TIME:
             self._slice = max(SMALLEST, self._slice // 2)
-
-    def _claim(self, now: datetime) -> None:
-        """Hold more batches while those held have too little that may leave."""
-        while self._free() < self._slice:
-            if len(self._held) >= MOST_HELD and not self._free():
-                self._park(now)
-            if len(self._held) >= MOST_HELD or (batch := ledger.claim(self.worker, now=now)) is None:
-                return
-            self._held[batch.pk] = deque(ledger.waiting(batch, now=now))
-            self._release_empty(now)
-
-    def _park(self, now: datetime) -> None:
-        """Leave batches for later of which only letters are left that a limit holds back."""
-        idle = [batch for batch in list(self._held)[: MOST_HELD // 2] if not self._unsettled[batch]]
-        ledger.release(idle, self.worker, not_before=now + PARKED)
-        for batch in idle:
-            del self._held[batch]
-
-    def _choose(self) -> list[tuple[datetime, Waiting]]:
-        """Rows that may leave within the next half second, and when each may."""
-        most = self._slice if self.limit is None else min(self._slice, self.limit - self._given)
-        rate, now = settings.DIGEST_MAIL_RATE, self.clock()
-        if not rate:
-            limited = self._limited(most, now, now + rates.AHEAD)
-            rows = [*((now, row) for row in self._unlimited(most - len(limited))), *limited]
-            self._is_free_left = self._free() > 0
-            return rows
-        most = min(most, int(rate * rates.AHEAD.total_seconds()) + 1, sum(map(len, self._held.values())))
-        moments = rates.reserve("mail", most, rate, clock=self.clock)
-        if not moments:
-            return []
-        step = timedelta(seconds=1 / rate)
-        limited = self._limited(len(moments), moments[0], moments[-1])
-        free = self._unlimited(len(moments))
-        rows = []
-        for moment in moments:
-            if limited and (not free or limited[0][0] < moment + step):
-                slot, row = limited.pop(0)
-                rows.append((max(moment, slot), row))
-            elif free:
-                rows.append((moment, free.pop(0)))
-        for row in reversed([*(row for _, row in limited), *free]):
-            self._held[row.batch].appendleft(row)
-        return rows
-
-    def _limited(self, most: int, since: datetime, until: datetime) -> list[tuple[datetime, Waiting]]:
-        """Rows of domains with a limit of their own, with the moments reserved for them, in order of time."""
-        limits = settings.DIGEST_MAIL_DOMAIN_RATES
-        waiting: dict[str, list[Waiting]] = {}
-        for queue in self._held.values() if limits else ():
-            for row in queue:
-                if row.domain in limits:
-                    waiting.setdefault(row.domain, []).append(row)
-        rows: list[tuple[datetime, Waiting]] = []
-        for domain, some in waiting.items():
-            count = min(len(some), most - len(rows))
-            slots = rates.reserve(
-                f"mail {domain}", count, limits[domain], clock=self.clock, since=since, until=until
-            )  # fmt: skip
-            rows += zip(slots, some, strict=False)
-        for _, row in rows:
-            self._held[row.batch].remove(row)
-        return sorted(rows)
-
-    def _free(self) -> int:
-        """How many rows are held that no limit of a domain holds back."""
-        limits = settings.DIGEST_MAIL_DOMAIN_RATES
-        if not limits:
-            return sum(map(len, self._held.values()))
-        return sum(row.domain not in limits for queue in self._held.values() for row in queue)
-
-    def _unlimited(self, most: int) -> list[Waiting]:
-        limits = settings.DIGEST_MAIL_DOMAIN_RATES
-        rows: list[Waiting] = []
-        for queue in self._held.values():
-            stay: list[Waiting] = []
-            while queue and len(rows) < most:
-                row = queue.popleft()
-                (stay if row.domain in limits else rows).append(row)
-            queue.extendleft(reversed(stay))
-        return rows
 
     # Writing and settling ------------------------------------------------------------------------------------------
 
@@ -328,31 +238,25 @@ class Pool:
             self.counts += ledger.settle(verdicts, worker=self.worker, transport=self.transport, now=now)
             report.hear_answers(verdicts, attempts=len(ledger.WAITS), now=now)
             self.progress(len(verdicts))
-            self._unsettled.subtract(row.batch for row, _ in verdicts)
+            self._held.settled(row for row, _ in verdicts)
         if not self._out and self._since_clear:
             self.journal.clear()
             self._since_clear = 0
-        self._release_empty(now)
-
-    def _release_empty(self, now: datetime) -> None:
-        empty = [batch for batch, rows in self._held.items() if not rows and not self._unsettled[batch]]
-        if empty:
-            ledger.release(empty, self.worker)
-            for batch in empty:
-                del self._held[batch]
+        self._held.release_empty()
 
     def _look(self, now: datetime) -> None:
         """Let go of batches whose run was paused, or that somebody took for dead."""
         self._looked_at = now
-        if not self._held:
+        if not self._held.batches:
             return
         going = ledger.going(self.worker)
         if abs(now - self._renewed_at) >= RENEW_EVERY:
             ledger.renew(self.worker, now=now)
             self._renewed_at = now
-        for batch in self._held.keys() - going:
-            self._held[batch].clear()
-            back = [row for row in self._waiting() if row.batch == batch]
+        lost = self._held.batches - going
+        if lost:
+            self._held.forget(lost)
+            back = [row for row in self._waiting() if row.batch in lost]
             ledger.untake(back, worker=self.worker, now=now)
             self._drop(back)
-        self._release_empty(now)
+        self._held.release_empty()

@@ -134,7 +134,9 @@ def settle_uncertain(run: Run, *, arrived: bool, by: str, now: datetime) -> int:
     keys = list(rows.values_list("pk", flat=True))
     status, word = (Status.SENT, "arrived") if arrived else (Status.FAILED, "did not arrive")
     _note(keys, by=by, now=now, detail=word)
-    return Delivery.objects.filter(pk__in=keys).update(status=status, reason=f"{word}, said {by}"[:500], settled_at=now)
+    return Delivery.objects.filter(pk__among=keys).update(
+        status=status, reason=f"{word}, said {by}"[:500], settled_at=now
+    )
 
 
 @transaction.atomic
@@ -143,10 +145,7 @@ def _again(rows: QuerySet[Delivery], *, by: str, now: datetime, detail: str) -> 
     keys = [key for key, _ in found]
     _note(keys, by=by, now=now, detail=detail)
     ledger.reopen({batch for _, batch in found}, now=now)
-    for at in range(0, len(keys), CHUNK):
-        Delivery.objects.filter(pk__in=keys[at : at + CHUNK]).update(
-            status=Status.QUEUED, next_try_at=now, attempts=0, settled_at=None
-        )
+    Delivery.objects.filter(pk__among=keys).update(status=Status.QUEUED, next_try_at=now, attempts=0, settled_at=None)
     return len(keys)
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from digest import alarms
-from digest.deliveries import runs
+from digest.deliveries import garbage, runs
 from digest.deliveries.journal import Journal
 from digest.deliveries.ledger import Status
 from digest.deliveries.pool import Pool
@@ -89,7 +89,7 @@ def _run(
     try:
         pool = Pool(worker, journal, transport=transport.name, clock=clock, today=today, is_probe=is_probe, until=until,
                     limit=limit, is_stopping=is_stopping, progress=progress, presses=presses)  # fmt: skip
-        with transport.carrier() as carrier:
+        with transport.carrier() as carrier, garbage.left_alone():
             carrier.run(pool)
         pool.finish()
         journal.remove()

@@ -55,8 +55,8 @@ def _settle(remains: Remains, *, now: datetime) -> Counter[str]:
     ledger.lock(batches, remains.worker)
     keys = {delivery for delivery, _ in remains.begun}
     open_ = Delivery.objects.filter(status__in=[Status.SENDING, Status.UNCERTAIN])
-    rows = {row.delivery: row for row in _taken(open_.filter(pk__in=keys))}
-    rows |= {row.delivery: row for row in _taken(open_.filter(batch__in=batches, status=Status.SENDING))}
+    rows = {row.delivery: row for row in _taken(open_.filter(pk__among=keys))}
+    rows |= {row.delivery: row for row in _taken(open_.filter(batch__among=batches, status=Status.SENDING))}
     answered = [
         (row, remains.answered[row.delivery, row.attempts])
         for row in rows.values()

@@ -1,5 +1,6 @@
 """What is read: sources and papers, editions, and the ledger of what was owed and sent."""
 
+from digest.models import lookups as lookups
 from digest.models.editions import Edition, Placement
 from digest.models.ledger import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Readership, Run
 from digest.models.papers import Announce, Fetch, Listing, Observation, Pace, Paper, Source

@@ -140,6 +140,14 @@ class Field:
             return found
         return sorted({*found, *self._run(term.words, self.loose, exact=False)}, key=_order)
 
+    def first(self, term: Term) -> Place | None:
+        """The first of the places where a term stands."""
+        if len(term.words) > 1 or term.prefix:
+            return next(iter(self.find(term)), None)
+        (word,) = term.words
+        codes = self.exact.get(word) if term.quoted else self.loose.get(self.form(word))
+        return Place(codes[0] >> 3, codes[0] & 7) if codes else None
+
     def _run(self, wanted: tuple[str, ...], table: dict[str, list[int]], *, exact: bool) -> list[Place]:
         first = wanted[0] if exact else self.form(wanted[0])
         return [

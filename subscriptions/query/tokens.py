@@ -43,19 +43,23 @@ class Token(NamedTuple):
 
 def tokens(text: str) -> list[Token]:
     """The tokens of a text and an end. Quotation marks of every hand count as straight ones."""
-    text = text.translate(_QUOTES)
+    if not text.isascii():
+        text = text.translate(_QUOTES)
     found = []
     for match in _TOKEN.finditer(text):
         kind = str(match.lastgroup)
-        token = Token(kind, match[kind], match.start(kind), match.end())
+        said = match[kind]
         if kind == "chunk":
-            if token.text in OPERATORS:
-                token = token._replace(kind=token.text)
+            if said in OPERATORS:
+                kind = said
+            found.append(Token(kind, said, match.start("chunk"), match.end()))
         elif kind == "field":
-            name = token.text.rstrip().removesuffix(":")
+            name = said.rstrip().removesuffix(":")
             # "Widgets: a survey" holds no field
-            known = not token.text[-1].isspace() or name.lower() in FIELDS
-            token = token._replace(kind="field" if known else "chunk", text=name if known else token.text)
-        found.append(token)
+            known = not said[-1].isspace() or name.lower() in FIELDS
+            kind, said = ("field", name) if known else ("chunk", said)
+            found.append(Token(kind, said, match.start("field"), match.end()))
+        else:
+            found.append(Token(kind, said, match.start(kind), match.end()))
     found.append(Token("end", "", len(text), len(text)))
     return found

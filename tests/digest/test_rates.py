@@ -234,7 +234,7 @@ def test_s26_a_domain_has_a_limit_of_its_own_and_nobody_waits_for_it(clock, way,
 
 def test_s26_batches_full_of_a_slow_domain_hold_nobody_up(clock, way, settings, monkeypatch):
     monkeypatch.setattr(ledger, "SIZE", 20)
-    monkeypatch.setattr("digest.deliveries.pool.MOST_HELD", 4)
+    monkeypatch.setattr("digest.deliveries.held.MOST", 4)
     settings.DIGEST_MAIL_DOMAIN_RATES = {"slow.example": 10.0, "slower.example": 2.0}
     owe(160, "slow.example", "slow.example", "slower.example", "a.example")
 
