@@ -40,8 +40,8 @@ def database(name):
 def environment(port):
     return {
         "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp"), "PYTHONPATH": str(ROOT),
-        "DIGEST_ENV_FILE": os.devnull, "DIGEST_DATA_DIR": str(ROOT / "var" / "bench"), "DEBUG": "1",
-        "DIGEST_TODAY": "2026-06-02", "SECRET_KEY": "of the benchmark, 50 characters and more, for nothing else",
+        "DIGEST_ENV_FILE": os.devnull, "DIGEST_DATA_DIR": str(ROOT / "var" / "bench"), "DEBUG": "0",
+        "SECRET_KEY": "of the benchmark, 50 characters and more, for nothing else",
         "DATABASE_URL": database(NAME), "REDIS_URL": REDIS, "EMAIL_URL": f"smtp://127.0.0.1:{port}",
         "DIGEST_BASE_URL": "http://papers.example.org", "DIGEST_MAIL_CONNECTIONS": str(CONNECTIONS),
         "DJANGO_SETTINGS_MODULE": "digest.config.settings", "DIGEST_LOG_LEVEL": "ERROR",

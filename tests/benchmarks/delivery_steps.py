@@ -9,7 +9,8 @@ import django
 
 django.setup()
 
-from datetime import timedelta  # noqa: E402
+from datetime import UTC, datetime, timedelta  # noqa: E402
+from datetime import time as time_of_day  # noqa: E402
 
 from django.core.mail import EmailMultiAlternatives, get_connection  # noqa: E402
 from django.core.management import call_command  # noqa: E402
@@ -20,10 +21,10 @@ from digest.deliveries import ledger  # noqa: E402
 from digest.deliveries.queue import queue  # noqa: E402
 from digest.letter import Press  # noqa: E402
 from digest.models import Batch, Delivery, Edition  # noqa: E402
+from subscriptions import clock  # noqa: E402
 from subscriptions.mime import decode  # noqa: E402
 from subscriptions.models import Subscriber, Subscription  # noqa: E402
 from tests.benchmarks import filling  # noqa: E402
-from tests.make import DAY, NOW  # noqa: E402
 
 PAPERS, SAMPLE = 500, 300
 LEDGER = "digest_delivery, digest_deliveryevent, digest_batch, digest_run, digest_readership, digest_carriage"
@@ -33,29 +34,29 @@ def fill(subscribers):
     random.seed(20260602)
     call_command("migrate", verbosity=0)
     papers = filling.edition(PAPERS)
-    Edition.objects.update(published_at=NOW.replace(hour=0) - timedelta(hours=2))
+    midnight = datetime.combine(clock.today(), time_of_day.min, UTC)
+    Edition.objects.update(date=clock.today(), published_at=midnight - timedelta(hours=2))
     topics = filling.subscribers(subscribers, papers)
     Subscriber.objects.update(send_hour=0)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE)")
     distinct = Subscription.objects.values("query").distinct().count()
-    sizes = [len(letter.as_bytes(now=NOW)) for letter in some_letters(SAMPLE)]
+    sizes = [len(letter.as_bytes(now=clock.now())) for letter in some_letters(SAMPLE)]
     return {"topics": topics, "distinct": distinct, "papers": PAPERS, "bytes": sum(sizes) // len(sizes)}
 
 
 def some_letters(count):
     """Letters as they will be sent, of a ledger that is emptied again."""
     empty()
+    now, today = clock.now(), clock.today()
     Subscriber.objects.filter(pk__gt=count).update(status="pending")
-    queue(now=NOW, today=DAY, by_hand=True)
-    batch = ledger.claim("sample", now=NOW)
+    queue(now=now, today=today, by_hand=True)
     letters = []
-    while batch:
-        taken = ledger.take(ledger.waiting(batch, now=NOW), worker="sample", now=NOW, today=DAY)
+    while batch := ledger.claim("sample", now=now):
+        taken = ledger.take(ledger.waiting(batch, now=now), worker="sample", now=now, today=today)
         press = Press(Edition.objects.get())
         press.prepare(row.sections for row in taken)
         letters += [press.write(row) for row in taken]
-        batch = ledger.claim("sample", now=NOW)
     empty()
     Subscriber.objects.update(status="active")
     return letters
