@@ -7,6 +7,7 @@ section only, and only once in a reader's life. All readers are ranked together,
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -219,7 +220,7 @@ class Digest:
 
     @property
     def papers(self) -> tuple[int, ...]:
-        return tuple(paper for section in self.sections for paper in section.papers)
+        return tuple(chain.from_iterable(section.papers for section in self.sections))
 
 
 def digests(

@@ -67,7 +67,7 @@ def _insert(
                       attempts=0, transport="", reference="")  # fmt: skip
     (settled,) = _prepared(settled_at=now)
     dumps = json.JSONEncoder(separators=(",", ":")).encode
-    values = (
+    values = [
         (
             row.subscriber,
             row.email,
@@ -76,19 +76,27 @@ def _insert(
             "excluded" if row.excluded_because else "queued",
             row.excluded_because,
             settled if row.excluded_because else None,
-            *fixed,
         )
         for row in rows
-    )
+    ]
     names = ", ".join([*_VARYING, *_FIXED])
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            end = "\t".join(map(_copied, fixed))
             with cursor.copy(f"COPY digest_delivery ({names}) FROM STDIN") as copy:
-                for value in values:
-                    copy.write_row(value)
+                copy.write("".join(["\t".join([*map(_copied, value), end]) + "\n" for value in values]))
         else:
             marks = ", ".join(["%s"] * (len(_VARYING) + len(_FIXED)))
-            cursor.executemany(f"INSERT INTO digest_delivery ({names}) VALUES ({marks})", list(values))  # noqa: S608
+            rows_of_values = [(*value, *fixed) for value in values]
+            cursor.executemany(f"INSERT INTO digest_delivery ({names}) VALUES ({marks})", rows_of_values)  # noqa: S608
+
+
+def _copied(value: Any) -> str:
+    """A value in the text format of PostgreSQL's COPY."""
+    if value is None:
+        return "\\N"
+    text = str(value)
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _prepared(**values: Any) -> list[Any]:

@@ -204,6 +204,7 @@ class _Run:
         found = []
         for at in range(0, len(self.papers), 500):
             rows = Readership.objects.of(self.papers[at : at + 500]).values_list("paper_id", "subscribers")
+            rows = rows.exclude(day=self.due.day)  # whoever stands there has this day's letter, and gets no other
             for paper, packed in rows.iterator(chunk_size=500):
                 readers = np.frombuffer(packed, "<u4").astype(np.int64)
                 reader = np.searchsorted(keys, readers)
