@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from html import escape
 from secrets import token_hex
 from typing import Any, TypeAlias
@@ -74,14 +74,18 @@ class Parts:
         return tuple(piece for piece in self.pieces if isinstance(piece, bytes))
 
 
-@dataclass(frozen=True, slots=True)
 class Rendered:
-    """One paper as it stands in every letter, before and after its reason; `brief` for letters that grow too long."""
+    """One paper as it stands in every letter, before and after its reason."""
 
-    html: tuple[bytes, ...]
-    brief: tuple[bytes, ...]
-    text: tuple[bytes, ...]
-    why: Explainer
+    def __init__(self, context: dict[str, Any], why: Explainer) -> None:
+        self._context, self.why = context, why
+        self.html = Parts("email/digest/paper.html", context, ["reason"]).around()
+        self.text = Parts("email/digest/paper.txt", context, ["reason"]).around()
+
+    @cached_property
+    def brief(self) -> tuple[bytes, ...]:
+        """For letters that grow too long."""
+        return Parts("email/digest/paper.html", {**self._context, "abstract": ""}, ["reason"]).around()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +193,7 @@ class Press:
             "note_html": prose.markdown(self.notes.get(paper.pk, "")),
             "note_text": prose.markdown_text(self.notes.get(paper.pk, "")),
         }
-        brief = {**context, "abstract": ""}
-        return Rendered(
-            Parts("email/digest/paper.html", context, ["reason"]).around(),
-            Parts("email/digest/paper.html", brief, ["reason"]).around(),
-            Parts("email/digest/paper.txt", context, ["reason"]).around(),
-            Explainer(document),
-        )
+        return Rendered(context, Explainer(document))
 
     def _sections(self, row: Taken, *, full: int = ALL, shown: int = ALL) -> tuple[list[bytes], list[bytes]]:
         """The sections as HTML and as text. Of the HTML the first `shown` papers alone, and after `full` brief."""

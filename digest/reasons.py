@@ -1,8 +1,8 @@
 """Why a paper is in a letter, in words: which terms, in which fields, with the paper's own spelling."""
 
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import NamedTuple
 
 from subscriptions.query import Document, Label, Match, Range, Term
 from subscriptions.query.match import fields_of, holds
@@ -19,8 +19,7 @@ LABEL_NAMES = {"cat": "category", "source": "listed by", "id": "id", "has": "wit
 MOST = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """`what` stands out, `where` follows it: **world models** in the title."""
 
     what: str

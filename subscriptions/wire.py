@@ -32,6 +32,8 @@ ENVELOPE, CONTENT = 30.0, 60.0
 BARRED = 30.0
 #: First digits of replies; the reply before a server closes, and to a command that it did not expect.
 SUCCESS, GO_ON, REFUSALS, CLOSING, OUT_OF_STEP = 2, 3, (4, 5), 421, 503
+#: What is answered of an envelope, in this order.
+_ENVELOPE = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 #: A TLS record: what is not written of more than one may have left all the same.
 RECORD = 16_384
 #: A reply line longer than this is none (RFC 5321 section 4.5.3.1.5 says 512).
@@ -154,24 +156,27 @@ class Wire:
         return job
 
     def _unfit(self, line: _Line, job: Job) -> Verdict | None:
-        if not job.to.isascii() and not envelope_address(job.to).isascii() and not line.takes_utf8:
+        if not (job.to.isascii() or line.takes_utf8) and not envelope_address(job.to).isascii():
             return Verdict(Outcome.FAILED, "The mail server takes no addresses beyond ASCII (SMTPUTF8).")
         return None
 
     def _write_envelope(self, line: _Line, job: Job) -> None:
         line.next, line.refusal = job, None
-        try:
-            to = envelope_address(job.to)
-        except Unwritable:
-            to = job.to
-        utf8 = "" if to.isascii() else " SMTPUTF8"
+        to, utf8 = job.to, ""
+        if not to.isascii():
+            with suppress(Unwritable):
+                to = envelope_address(to)
+            utf8 = "" if to.isascii() else " SMTPUTF8"
+        line.deadline = max(line.deadline, time.monotonic() + ENVELOPE)
+        mail, rcpt = f"MAIL FROM:<{job.sender}>{utf8}\r\n", f"RCPT TO:<{to}>\r\n"
+        if line.pipelines and not line.must_reset:
+            line.awaited += _ENVELOPE
+            line.writing.append(f"{mail}{rcpt}DATA\r\n".encode())
+            return
         if line.must_reset:
             line.later.append((Phase.CONNECT, b"RSET\r\n"))
             line.must_reset = False
-        line.later.append((Phase.MAIL, f"MAIL FROM:<{job.sender}>{utf8}\r\n".encode()))
-        line.later.append((Phase.RCPT, f"RCPT TO:<{to}>\r\n".encode()))
-        line.later.append((Phase.DATA, b"DATA\r\n"))
-        line.deadline = max(line.deadline, time.monotonic() + ENVELOPE)
+        line.later += ((Phase.MAIL, mail.encode()), (Phase.RCPT, rcpt.encode()), (Phase.DATA, b"DATA\r\n"))
         self._write_commands(line)
 
     def _write_commands(self, line: _Line) -> None:

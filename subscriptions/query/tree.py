@@ -1,5 +1,6 @@
 """A query as a tree of frozen values, each of which prints itself in the topic language."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,13 @@ class Term:
     field: str = ""
     quoted: bool = False
     prefix: bool = False
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.words, self.field, self.quoted, self.prefix)))
+
+    def __hash__(self) -> int:  # terms are looked up by the million
+        return self._hash
 
     def __str__(self) -> str:
         text = f'"{" ".join(self.words)}"' if self.quoted else "-".join(self.words) + "*" * self.prefix
