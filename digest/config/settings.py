@@ -143,6 +143,8 @@ DIGEST_SECOND_TRANSPORT = second
 DIGEST_MAIL_CONNECTIONS: int = read("int", "DIGEST_MAIL_CONNECTIONS", 4)
 #: Tasks that send at the same time at most, over all workers.
 DIGEST_SENDERS: int = read("int", "DIGEST_SENDERS", 8)
+#: Letters that nobody has taken up for so long wait for a person: the database may have been restored from a backup.
+DIGEST_RESUME_HOURS: float = read("float", "DIGEST_RESUME_HOURS", 6)
 #: The domain whose addresses bounces+NAME@ come back to Paperboy; empty: bounces go to the sender's address.
 DIGEST_BOUNCE_DOMAIN: str = read("str", "DIGEST_BOUNCE_DOMAIN", "")
 #: Messages a second over all workers, 0 for no limit; and by recipient domain.

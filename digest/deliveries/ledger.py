@@ -105,9 +105,16 @@ def _prepared(**values: Any) -> list[Any]:
     return [fields[name].get_db_prep_save(value, connection) for name, value in values.items()]
 
 
-@transaction.atomic
 def claim(worker: str, *, now: datetime) -> Batch | None:
     """Lease the batch that has waited longest to a worker."""
+    batch = _claim(worker, now=now)
+    if batch is not None:  # apart: who changes a run locks it before its batches
+        Run.objects.filter(pk=batch.run_id).update(claimed_at=now)
+    return batch
+
+
+@transaction.atomic
+def _claim(worker: str, *, now: datetime) -> Batch | None:
     due = Batch.objects.due(now).order_by("next_try_at", "pk")
     if connection.features.has_select_for_update_skip_locked:
         due = due.select_for_update(skip_locked=True, of=("self",))

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max, Min, QuerySet, Sum
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from digest import alarms
 from digest.deliveries import ledger
@@ -83,6 +84,8 @@ def change(run: Run, state: str, *, by: str, now: datetime, reason: str = "") ->
     if run.state == State.CANCELLED and state != State.CANCELLED:
         raise NotPossible(f"The {run} were cancelled and cannot be resumed.")
     run.state, run.reason, run.changed_by, run.changed_at = state, reason[:500], by, now
+    if state == State.GOING:
+        run.claimed_at = now  # somebody has looked: its letters count as taken up again
     run.save()
     if state == State.CANCELLED:
         Batch.objects.filter(run=run).update(next_try_at=None)
@@ -113,6 +116,28 @@ def stop_all(reason: str, *, now: datetime) -> int:
         change(run, State.STOPPED, by="clock", now=now, reason=reason)
         alarms.raise_alarm(_alarm(run), f"The {run} are stopped, because we are refused: {reason}", now=now)
     return len(stopped)
+
+
+@transaction.atomic
+def stop_stale(*, now: datetime) -> int:
+    """Letters that nobody has taken up for DIGEST_RESUME_HOURS wait for a person.
+
+    A database restored from a backup says of letters that have left since that they wait, and nothing in it tells.
+    """
+    then = now - timedelta(hours=settings.DIGEST_RESUME_HOURS)
+    overdue = Batch.objects.due(now).filter(next_try_at__lte=then, created_at__lte=then).values("run")
+    rows = Run.objects.select_for_update(of=("self",)).filter(Q(claimed_at=None) | Q(claimed_at__lte=then))
+    stale = list(rows.filter(state=State.GOING, pk__in=overdue).select_related("edition").order_by("pk"))
+    for run in stale:
+        why = f"nobody has sent any for {settings.DIGEST_RESUME_HOURS} hours"
+        change(run, State.STOPPED, by="clock", now=now, reason=why)
+        alarms.raise_alarm(
+            _alarm(run),
+            f"The {run} are stopped, because {why}. If the database was restored from a backup, some have left "
+            "already: look into the mail server's log, then resume them or cancel them.",
+            now=now,
+        )
+    return len(stale)
 
 
 def retry(run: Run, *, by: str, now: datetime) -> int:

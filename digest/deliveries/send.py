@@ -49,6 +49,7 @@ def send_due(
     `presses` keep what they rendered from call to call.
     """
     recover(now=clock())
+    runs.stop_stale(now=clock())
     counts: Counter[str] = Counter()
     until = clock() + timedelta(seconds=seconds) if seconds else None
     trouble = ""

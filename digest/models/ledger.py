@@ -28,6 +28,7 @@ class Run(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     changed_at = models.DateTimeField()
     changed_by = models.CharField(max_length=150, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True, help_text="When a worker last took some of them.")
 
     class Meta:
         constraints = [
