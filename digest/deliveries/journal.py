@@ -9,6 +9,7 @@ the file is only believed in what it says, not in what it leaves out.
 The worker holds a lock on the file for as long as it lives; whoever gets the lock knows that it is dead.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -40,25 +41,33 @@ class Journal:
 
     def __init__(self, folder: Path, worker: str, transport: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path, self.transport = folder / f"{worker}.journal", transport
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self.clear()
+        self.path = folder / f"{worker}.journal"
+        # It gets its name when it is locked: who found it before would take the worker for dead and remove it.
+        new = folder / f"{worker}.new"
+        self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        self._head = f"J {_boot()} {transport}\n".encode()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._write(self._head)
+            new.rename(self.path)
+        except OSError:
+            self.close()
+            new.unlink(missing_ok=True)
+            raise
 
     def begin(self, row: Taken) -> None:
-        os.write(self._file, b"B %d %d\n" % (row.delivery, row.attempts))
+        self._write(b"B %d %d\n" % (row.delivery, row.attempts))
 
     def answer(self, row: Taken, verdict: Verdict) -> None:
         if verdict.outcome is Outcome.SENT and not verdict.reference:
-            os.write(self._file, b"S %d %d\n" % (row.delivery, row.attempts))
+            self._write(b"S %d %d\n" % (row.delivery, row.attempts))
             return
         more = json.dumps([verdict.outcome, verdict.reason, verdict.retry_after, verdict.reference])
-        os.write(self._file, b"A %d %d %s\n" % (row.delivery, row.attempts, more.encode()))
+        self._write(b"A %d %d %s\n" % (row.delivery, row.attempts, more.encode()))
 
     def clear(self) -> None:
-        """Everything in it is in the database: begin anew."""
-        os.ftruncate(self._file, 0)
-        os.write(self._file, f"J {_boot()} {self.transport}\n".encode())
+        """Everything in it is in the database: begin anew. Its first line stays, so that it is whole at any moment."""
+        os.ftruncate(self._file, len(self._head))
 
     def remove(self) -> None:
         """The worker has settled everything and given back what it held."""
@@ -67,6 +76,13 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._file)
+
+    def _write(self, line: bytes) -> None:
+        """The whole line or nothing: on a disk that is full, the beginning of one may be written without an error."""
+        written = os.write(self._file, line)
+        if written < len(line):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
 
 def _boot() -> str:
@@ -138,4 +154,6 @@ def _read(path: Path) -> Remains:
         begun.add(key)
         if verdict is not None:
             answers[key] = verdict
+        else:  # begun again, as a person may have wished: the answer before was to another try
+            answers.pop(key, None)
     return Remains(path.stem, words[-1] if len(words) == 3 else "", begun, answers, is_whole)

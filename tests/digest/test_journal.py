@@ -94,6 +94,70 @@ def test_what_was_cleared_is_forgotten_and_writing_goes_on(folder):
     assert (remains.begun, remains.transport, remains.is_whole) == ({(2, 1)}, "smtp", True)
 
 
+def test_a_second_try_is_not_answered_by_the_answer_to_the_first(folder):
+    """A person had it tried again, which counts its attempts anew."""
+    with kept(folder) as file:
+        file.begin(row(1))
+        file.answer(row(1), Verdict(Outcome.DEFERRED, "450"))
+        file.begin(row(1))
+
+    (remains,) = left(folder)
+    assert (remains.begun, remains.answered) == ({(1, 1)}, {})
+
+
+def test_a_journal_is_whole_while_it_is_cleared(folder, monkeypatch):
+    seen = []
+
+    def watched(number, size):
+        ftruncate(number, size)
+        seen.append(journal._read(file.path).is_whole)
+
+    ftruncate = os.ftruncate
+    with kept(folder) as file:
+        file.begin(row(1))
+        monkeypatch.setattr(os, "ftruncate", watched)
+        file.clear()
+
+    assert seen == [True]
+
+
+def test_whoever_looks_while_a_journal_is_made_does_not_take_its_worker_for_dead(folder, monkeypatch):
+    def slow(file, how):
+        monkeypatch.setattr(journal.fcntl, "flock", flock)
+        journal.recover(folder, found.append)
+        flock(file, how)
+
+    found, flock = [], journal.fcntl.flock
+    monkeypatch.setattr(journal.fcntl, "flock", slow)
+    with kept(folder):
+        assert is_alive(folder, "w")
+    assert found == []
+
+
+@pytest.mark.parametrize("fits", range(9))
+def test_a_line_that_a_full_disk_cuts_is_an_error_and_leaves_nothing(folder, monkeypatch, fits):
+    """The first write that does not fit is cut without an error; the letter must not leave without its line."""
+    write = os.write
+    with kept(folder) as file:
+        file.begin(row(11))
+        before = file.path.read_bytes()
+        monkeypatch.setattr(os, "write", lambda number, data: write(number, data[: min(fits, len(data) - 1)]))
+        with pytest.raises(OSError, match="No space left"):
+            file.begin(row(12))
+        with pytest.raises(OSError, match="No space left"):
+            file.answer(row(11), SENT)
+        assert file.path.read_bytes() == before
+
+
+def test_no_journal_is_left_where_it_cannot_be_written(folder, monkeypatch):
+    monkeypatch.setattr(os, "write", lambda number, data: 0)
+
+    with pytest.raises(OSError, match="No space left"):
+        Journal(folder, "w", "smtp")
+
+    assert list(folder.iterdir()) == []
+
+
 def test_a_worker_that_ended_well_leaves_nothing(folder):
     with kept(folder) as file:
         file.remove()
