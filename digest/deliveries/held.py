@@ -97,7 +97,7 @@ class Held:
 
     def _release(self, batches: Sequence[int], *, not_before: datetime | None = None) -> None:
         if batches:
-            ledger.release(batches, self.worker, not_before=not_before)
+            ledger.release(batches, self.worker, now=self.clock(), not_before=not_before)
             for batch in batches:
                 del self._rows[batch]
 

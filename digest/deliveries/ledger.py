@@ -126,8 +126,10 @@ def _claim(worker: str, *, now: datetime) -> Batch | None:
     return batch
 
 
+@transaction.atomic
 def renew(worker: str, *, now: datetime) -> None:
-    Batch.objects.filter(claimed_by=worker).update(lease_until=now + LEASE)
+    held = lock(Batch.objects.filter(claimed_by=worker).values_list("pk", flat=True), worker)
+    Batch.objects.filter(pk__among=held).update(lease_until=now + LEASE)
 
 
 def going(worker: str) -> set[int]:
@@ -161,7 +163,7 @@ def take(rows: Sequence[Taken], *, worker: str, now: datetime, today: date) -> l
 
 def lock(batches: Iterable[int], worker: str) -> set[int]:
     """Hold these batches until the transaction ends; returns those that are this worker's."""
-    rows = Batch.objects.filter(pk__among=batches).order_by("pk").select_for_update()
+    rows = Batch.objects.filter(pk__among=list(batches)).order_by("pk").select_for_update()
     return {batch for batch, holder in rows.values_list("pk", "claimed_by") if holder == worker}
 
 
@@ -255,9 +257,13 @@ def give_up(deliveries: Iterable[int], *, reason: str, now: datetime) -> int:
 
 
 @transaction.atomic
-def release(batches: Iterable[int], worker: str, *, not_before: datetime | None = None) -> None:
+def release(
+    batches: Iterable[int], worker: str, *, now: datetime, not_before: datetime | None = None
+) -> None:  # fmt: skip
     """Give batches back. Each is due again when the first of its letters is, and `not_before` at the earliest."""
-    for batch in Batch.objects.filter(pk__among=lock(batches, worker)):
+    mine = lock(batches, worker)
+    _exclude_cancelled(mine, now=now)
+    for batch in Batch.objects.filter(pk__among=mine):
         first = Delivery.objects.waiting().filter(batch=batch).aggregate(first=Min("next_try_at"))["first"]
         batch.next_try_at = max(filter(None, [first, not_before])) if first else None
         batch.claimed_by, batch.lease_until = "", None
@@ -268,7 +274,20 @@ def release(batches: Iterable[int], worker: str, *, not_before: datetime | None 
 def reopen(batches: Iterable[int], *, now: datetime) -> None:
     """Letters of these batches wait again. Who holds one finds out when giving it back; of the others, nobody else
     would look after them."""
-    Batch.objects.filter(pk__among=lock(batches, "")).update(next_try_at=now)
+    free = lock(batches, "")
+    _exclude_cancelled(free, now=now)
+    Batch.objects.filter(pk__among=free).update(next_try_at=now)
+
+
+def _exclude_cancelled(batches: Iterable[int], *, now: datetime) -> None:
+    """Letters that were under way when their run was cancelled do not wait for another try. The batches are locked."""
+    for batch in Batch.objects.filter(pk__among=batches, run__state=Run.State.CANCELLED).select_related("run"):
+        waiting = Delivery.objects.waiting().filter(batch=batch)
+        waiting.update(status=Status.EXCLUDED, reason=cancelled_by(batch.run.changed_by), settled_at=now)
+
+
+def cancelled_by(who: str) -> str:
+    return f"cancelled by {who}"[:500]
 
 
 def flatten(sections: Sections) -> list[int]:

@@ -88,9 +88,11 @@ def change(run: Run, state: str, *, by: str, now: datetime, reason: str = "") ->
         run.claimed_at = now  # somebody has looked: its letters count as taken up again
     run.save()
     if state == State.CANCELLED:
-        Batch.objects.filter(run=run).update(next_try_at=None)
+        batches = Batch.objects.filter(run=run)
+        ledger.lock(batches.values_list("pk", flat=True), "")
+        batches.update(next_try_at=None)
         waiting = Delivery.objects.waiting().filter(batch__run=run)
-        waiting.update(status=Status.EXCLUDED, reason=f"cancelled by {by}"[:500], settled_at=now)
+        waiting.update(status=Status.EXCLUDED, reason=ledger.cancelled_by(by), settled_at=now)
     if state == State.GOING:
         alarms.clear_alarm(_alarm(run), by=by)
     return run
@@ -142,21 +144,21 @@ def stop_stale(*, now: datetime) -> int:
 
 def retry(run: Run, *, by: str, now: datetime) -> int:
     """Try failed letters again, and deferred ones at once; for those that are not sent for certain."""
-    rows = Delivery.objects.filter(batch__run=run, status__in=[Status.FAILED, Status.DEFERRED])
-    return _again(rows, by=by, now=now, detail="tried again")
+    rows = Delivery.objects.filter(status__in=[Status.FAILED, Status.DEFERRED])
+    return _again(run, rows, by=by, now=now, detail="tried again")
 
 
 def resend_uncertain(run: Run, *, by: str, now: datetime) -> int:
     """Send what may have arrived already a second time, as a person has decided."""
-    rows = Delivery.objects.filter(batch__run=run, status=Status.UNCERTAIN)
-    return _again(rows, by=by, now=now, detail="sent again though it may have arrived")
+    rows = Delivery.objects.filter(status=Status.UNCERTAIN)
+    return _again(run, rows, by=by, now=now, detail="sent again though it may have arrived")
 
 
 @transaction.atomic
 def settle_uncertain(run: Run, *, arrived: bool, by: str, now: datetime) -> int:
     """Write down what a person has found out, in the relay's log perhaps."""
-    rows = Delivery.objects.filter(batch__run=run, status=Status.UNCERTAIN)
-    keys = list(rows.values_list("pk", flat=True))
+    rows = Delivery.objects.filter(batch__run=run, status=Status.UNCERTAIN).order_by("pk")
+    keys = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
     status, word = (Status.SENT, "arrived") if arrived else (Status.FAILED, "did not arrive")
     _note(keys, by=by, now=now, detail=word)
     return Delivery.objects.filter(pk__among=keys).update(
@@ -165,11 +167,15 @@ def settle_uncertain(run: Run, *, arrived: bool, by: str, now: datetime) -> int:
 
 
 @transaction.atomic
-def _again(rows: QuerySet[Delivery], *, by: str, now: datetime, detail: str) -> int:
-    found = list(rows.filter(subscriber__isnull=False).values_list("pk", "batch_id"))
-    keys = [key for key, _ in found]
+def _again(run: Run, rows: QuerySet[Delivery], *, by: str, now: datetime, detail: str) -> int:
+    """Which letters they are is asked again when they are locked: one may be on its way or settled meanwhile."""
+    rows = rows.filter(subscriber__isnull=False).order_by("pk")
+    batches = set(rows.filter(batch__run=run).values_list("batch", flat=True))
+    ledger.reopen(batches, now=now)
+    if Run.objects.filter(pk=run.pk, state=State.CANCELLED).exists():
+        raise NotPossible(f"The {run} were cancelled.")
+    keys = list(rows.filter(batch__among=batches).select_for_update().values_list("pk", flat=True))
     _note(keys, by=by, now=now, detail=detail)
-    ledger.reopen({batch for _, batch in found}, now=now)
     Delivery.objects.filter(pk__among=keys).update(status=Status.QUEUED, next_try_at=now, attempts=0, settled_at=None)
     return len(keys)
 

@@ -44,19 +44,19 @@ def _abandon(batch: int, worker: str, *, now: datetime) -> Counter[str]:
         return Counter()  # it came back meanwhile
     sending = Delivery.objects.filter(batch=batch, status=Status.SENDING).values_list("pk", flat=True)
     lost = ledger.give_up(list(sending), reason=NOBODY_KNOWS, now=now)
-    ledger.release([batch], worker)
+    ledger.release([batch], worker, now=now)
     return Counter({Status.UNCERTAIN: lost})
 
 
 @transaction.atomic
 def _settle(remains: Remains, *, now: datetime) -> Counter[str]:
     """Letters answered are settled so; those begun without an answer are uncertain; the others were never begun."""
-    batches = list(Batch.objects.filter(claimed_by=remains.worker).values_list("pk", flat=True))
-    ledger.lock(batches, remains.worker)
+    batches = Batch.objects.filter(claimed_by=remains.worker).values_list("pk", flat=True)
+    held = ledger.lock(batches, remains.worker)
     keys = {delivery for delivery, _ in remains.begun}
-    open_ = Delivery.objects.filter(status__in=[Status.SENDING, Status.UNCERTAIN])
-    rows = {row.delivery: row for row in _taken(open_.filter(pk__among=keys))}
-    rows |= {row.delivery: row for row in _taken(open_.filter(batch__among=batches, status=Status.SENDING))}
+    given_up = Delivery.objects.filter(pk__among=keys, status=Status.UNCERTAIN)
+    sending = Delivery.objects.filter(batch__among=held, status=Status.SENDING)
+    rows = {row.delivery: row for row in [*_taken(given_up), *_taken(sending)]}
     answered = [
         (row, remains.answered[row.delivery, row.attempts])
         for row in rows.values()
@@ -64,13 +64,12 @@ def _settle(remains: Remains, *, now: datetime) -> Counter[str]:
     ]
     counts = ledger.settle(answered, worker=remains.worker, transport=remains.transport, now=now)
     told = {row.delivery for row, _ in answered}
-    held = set(batches)
     silent = [row for row in rows.values() if row.delivery not in told and row.batch in held]
     begun = {row.delivery for row in silent if (row.delivery, row.attempts) in remains.begun or not remains.is_whole}
     counts[Status.UNCERTAIN] += ledger.give_up(begun, reason=NOBODY_KNOWS, now=now)
     back = [row for row in silent if row.delivery not in begun]
     counts[Status.QUEUED] += ledger.untake(back, worker=remains.worker, now=now)
-    ledger.release(batches, remains.worker)
+    ledger.release(held, remains.worker, now=now)
     return counts
 
 

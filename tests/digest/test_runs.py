@@ -1,11 +1,13 @@
 """A run as a person sees it and acts on it."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
 from digest.deliveries import ledger, runs
 from digest.deliveries.queue import queue
@@ -135,6 +137,92 @@ def test_a_cancelled_edition_is_queued_for_nobody_else(way):
     make.subscriber("late@example.net")
 
     assert queue(now=NOW, today=DAY).queued == 0
+
+
+@pytest.mark.parametrize("verdict", [Verdict(Outcome.SENT), Verdict(Outcome.DEFERRED, "450 later")])
+def test_letters_under_way_when_their_run_is_cancelled_do_not_wait_for_ever(way, verdict):
+    run, readers = queued(40)
+    way.verdicts = dict.fromkeys(readers, verdict)
+    now = [NOW]
+
+    def cancel():
+        now[0] += timedelta(seconds=0.3)
+        if len(way.letters) == 5:
+            runs.cancel(run, by="ada", now=now[0])
+
+    way.during = cancel
+    send_due(clock=lambda: now[0], today=DAY)
+
+    assert set(statuses()) <= {"sent", "excluded"}
+    assert runs.progress(run, now=NOW).waiting == 0
+    assert not Batch.objects.exclude(claimed_by="", next_try_at=None).exists()
+
+
+def test_letters_of_a_cancelled_run_are_not_tried_again(way):
+    run, readers = queued(1)
+    way.verdicts[readers[0]] = Verdict(Outcome.FAILED, "554 ugly")
+    send()
+    runs.cancel(run, by="ada", now=NOW)
+
+    with pytest.raises(runs.NotPossible, match="cancelled"):
+        runs.retry(run, by="ada", now=NOW)
+
+    assert statuses() == ["failed"]
+
+
+@pytest.fixture
+def beside(transactional_db):
+    """Calls functions in a thread with a connection of its own."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite lets one write at a time")
+
+    def call(act):
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        yield lambda act: threads.submit(call, act)
+
+
+def test_a_letter_that_leaves_while_it_is_tried_again_by_hand_leaves_once(way, beside, monkeypatch):
+    run, readers = queued(1)
+    way.verdicts[readers[0]] = Verdict(Outcome.DEFERRED, "450 later")
+    send()
+    way.verdicts.clear()
+    sent = []
+
+    def slow(*given, **more):
+        sent.append(beside(lambda: send(at=NOW + timedelta(hours=1))))
+        wait(sent, timeout=0.5)
+        note(*given, **more)
+
+    note = runs._note
+    monkeypatch.setattr(runs, "_note", slow)
+    runs.retry(run, by="ada", now=NOW)
+    sent[0].result()
+    send(at=NOW + timedelta(hours=2))
+
+    assert len(way.letters) == 2
+    assert statuses() == ["sent"]
+
+
+def test_cancelling_and_taking_do_not_wait_for_each_other(way, beside, monkeypatch):
+    """The database reads the batches of a run in any order; who locks them in another than the others may deadlock."""
+    monkeypatch.setattr(ledger, "SIZE", 1)
+    run, _ = queued(3)
+    keys = list(Batch.objects.order_by("pk").values_list("pk", flat=True))
+    Batch.objects.filter(pk=keys[0]).update(next_try_at=NOW)  # the first is the last in the table now
+    with transaction.atomic():
+        ledger.lock(keys[:1], "")
+        taking = beside(lambda: transaction.atomic(ledger.lock)(keys, ""))
+        wait([taking], timeout=0.3)
+        cancelling = beside(lambda: runs.cancel(run, by="ada", now=NOW))
+        wait([cancelling], timeout=0.3)
+
+    assert taking.result() == set(keys)
+    assert cancelling.result().state == "cancelled"
 
 
 def test_failed_letters_are_tried_again_by_hand_and_it_is_written_down(way):
