@@ -200,6 +200,8 @@ class Pool:
     def _look_again(self) -> None:
         """Whoever left since their letter was taken gets none, however slow the way is."""
         self._taken_at = now = self.clock()
+        if not timedelta(0) <= now - self._looked_at < LOOK_EVERY:  # it slept, and its batches may be another's
+            self._look(now)
         rows = self._waiting()
         gone = ledger.exclude_leavers([row.delivery for row in rows], now=now, today=self.today)
         self._drop([row for row in rows if row.delivery in gone])

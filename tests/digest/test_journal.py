@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from digest.deliveries import journal, ledger
+from digest.deliveries import journal, ledger, runs
 from digest.deliveries.journal import Journal, is_alive
 from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due
 from digest.deliveries.sweep import recover, sweep
-from digest.models import Batch, Delivery
+from digest.models import Batch, Delivery, Run
 from digest.taken import Taken
 from subscriptions import mail
 from subscriptions.mail import Outcome, Verdict
@@ -406,6 +406,23 @@ def test_a_letter_that_went_on_to_another_worker_is_not_touched(dead, folder):
     assert [status for status, _ in rows()].count("sending") == len(again) == 5
 
 
+@pytest.mark.parametrize("verdict", [SENT, Verdict(Outcome.FAILED, "550 no"), Verdict(Outcome.DEFERRED, "450 later")])
+def test_a_letter_sent_again_by_a_person_is_not_settled_by_the_answer_before(dead, folder, verdict):
+    """The lease ran out on another machine, and a person decided before the journal was found on this one."""
+    (folder / "dead.journal").unlink()
+    sweep(now=NOW + timedelta(minutes=10))
+    runs.resend_uncertain(Run.objects.get(), by="ada", now=NOW)
+    batch = ledger.claim("next", now=NOW)
+    ledger.take(ledger.waiting(batch, now=NOW), worker="next", now=NOW, today=DAY)
+    with kept(folder, "dead") as again:
+        again.begin(dead[0])
+        again.answer(dead[0], verdict)
+
+    recover(now=NOW)
+
+    assert {status for status, _ in rows()} == {"sending"}
+
+
 def test_a_journal_that_makes_no_sense_stops_nobody(db, folder, monkeypatch):
     monkeypatch.setattr(mail, "transports", list)
     folder.mkdir()
@@ -434,3 +451,37 @@ def test_who_slept_through_a_lease_takes_nothing_that_is_anothers_now(db, folder
     assert len(mine) == 3
     assert ledger.take(stale, worker="sleeper", now=later, today=DAY) == []
     assert {status for status, _ in rows()} == {"sending"}
+
+
+def test_who_slept_through_a_lease_looks_before_the_next_letter_leaves(db, folder, settings, monkeypatch):
+    """Its letters were given up as uncertain meanwhile, and sent again by a person's wish."""
+    make.edition([make.paper()])
+    for _ in range(3):
+        make.subscriber()
+    queue(now=NOW, today=DAY)
+    now, sent = [NOW], []
+
+    class Way:
+        name = "smtp"
+
+        @contextmanager
+        def carrier(self):
+            yield self
+
+        def run(self, jobs):
+            while isinstance(job := jobs.next(), mail.Job):
+                jobs.begin(job)
+                sent.append(job.to)
+                jobs.done(job, SENT)
+                if now == [NOW]:
+                    now[0] += timedelta(minutes=10)
+                    settings.DIGEST_JOURNAL_DIR = folder / "elsewhere"
+                    sweep(now=now[0])
+                    runs.resend_uncertain(Run.objects.get(), by="ada", now=now[0])
+                    batch = ledger.claim("next", now=now[0])
+                    ledger.take(ledger.waiting(batch, now=now[0]), worker="next", now=now[0], today=DAY)
+
+    monkeypatch.setattr(mail, "transports", lambda: [Way()])
+    send_due(clock=lambda: now[0], today=DAY)
+
+    assert len(sent) == 1
