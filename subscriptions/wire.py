@@ -190,10 +190,10 @@ class Wire:
 
     def _write_content(self, line: _Line, jobs: Jobs) -> None:
         """The letter itself, and with it the envelope of the next one."""
-        job = line.job = line.next
-        line.next = None
+        job = line.next
         assert job is not None
         jobs.begin(job)
+        line.job, line.next = job, None
         line.awaited.append(Phase.DOT)
         line.deadline = time.monotonic() + CONTENT
         line.writing = [job.content, b".\r\n"]
@@ -267,10 +267,8 @@ class Wire:
         the next one: it is put back, and a new connection tells.
         """
         job, behind = line.job, line.next
-        refusal, all_written = line.refusal, not line.writing
+        refusal, dot_left = line.refusal, self._has_left(line)
         phase = next((phase for phase in line.awaited if phase), Phase.CONNECT)
-        # Bytes of the next envelope come after the dot, so with that many left the dot itself may have gone.
-        dot_left = all_written or (job is not None and behind is not None and line.unwritten < _longest(behind))
         spared = refusal is None and (is_ours or line.sent > 0)
         self._hang_up(line)
         if job is not None:
@@ -281,6 +279,11 @@ class Wire:
             jobs.put_back(behind)
         elif behind is not None:
             jobs.done(behind, refusal or lost(phase, why))
+
+    def _has_left(self, line: _Line) -> bool:
+        """Whether the content that was begun may have left, with its dot. Bytes of the next envelope come after it, so
+        with that many left it may."""
+        return not line.writing or (line.next is not None and line.unwritten < _longest(line.next))
 
     # Reading and writing -------------------------------------------------------------------------------------------
 
@@ -347,22 +350,23 @@ class Wire:
     def _read(self, line: _Line, jobs: Jobs) -> None:
         assert line.socket is not None
         here = line.socket
-        try:
-            while line.socket is here:
+        while line.socket is here:
+            try:
                 more = here.recv(65_536)
-                line.reading += more
-                self._answers(line, jobs)
-                if line.socket is not here:
-                    return
-                if not more:
-                    self._lose(line, jobs, "the server closed the connection")
-                    return
-                if len(more) < 65_536 and not isinstance(here, ssl.SSLSocket):
-                    return
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return
-        except OSError as error:
-            self._lose(line, jobs, f"{type(error).__name__}: {error}")
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError as error:
+                self._lose(line, jobs, f"{type(error).__name__}: {error}")
+                return
+            line.reading += more
+            self._answers(line, jobs)
+            if line.socket is not here:
+                return
+            if not more:
+                self._lose(line, jobs, "the server closed the connection")
+                return
+            if len(more) < 65_536 and not isinstance(here, ssl.SSLSocket):
+                return
 
     def _answers(self, line: _Line, jobs: Jobs) -> None:
         """Act on every whole reply that has come."""
@@ -393,8 +397,8 @@ class Wire:
             self._answer_data(line, jobs)
         elif phase is not Phase.DATA and kind == SUCCESS:
             pass
-        elif code in {CLOSING, OUT_OF_STEP} and line.sent:
-            line.refusal = None
+        elif code in {CLOSING, OUT_OF_STEP} and line.sent and line.refusal is None:
+            # After a refusal both say no more than that: nobody is left to send to.
             self._lose(line, jobs, f"{code} {_words(reply)}")
         elif kind not in REFUSALS:  # what the server thinks now is anybody's guess
             line.refusal = line.refusal or answered(code, _words(reply), phase)
@@ -425,9 +429,12 @@ class Wire:
         if job is None:
             return
         line.sent += 1
-        jobs.done(job, SENT if code // 100 == SUCCESS else answered(code, _words(reply), Phase.DOT))
-        if code == CLOSING:
-            self._lose(line, jobs, f"421 {_words(reply)}")
+        # An answer may come early: then the rest of the content would be taken for commands.
+        phase = Phase.DOT if self._has_left(line) else Phase.DATA
+        is_sent = code // 100 == SUCCESS and phase is Phase.DOT
+        jobs.done(job, SENT if is_sent else answered(code, _words(reply), phase))
+        if code == CLOSING or phase is Phase.DATA:
+            self._lose(line, jobs, f"{code} {_words(reply)}")
 
     def _refused(self, line: _Line, jobs: Jobs) -> None:
         job, verdict = line.next, line.refusal

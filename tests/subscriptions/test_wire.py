@@ -340,6 +340,61 @@ def test_a_recipient_refused_gets_no_letter_though_the_server_wants_one():
     assert told[refused + 1 : refused + 3] == [b"DATA\r\n", b".\r\n"]
 
 
+def test_recipients_refused_cost_no_connection_where_the_server_then_expects_no_letter():
+    """Exim says 503 to DATA when it took no recipient."""
+
+    def answer(told):
+        is_refused = len(told) > 1 and told[-2].startswith(b"RCPT TO:<hit")
+        refusal = b"550 5.1.1 nobody\r\n" if b"hit" in told[-1] else b"250 ok\r\n"
+        return usual(told, RCPT=refusal, **({"DATA": b"503 no valid RCPT before DATA\r\n"} if is_refused else {}))
+
+    with Scripted(answer) as server:
+        letters = carry(server, Letters([job(key, f"hit{key}@example.net" if key % 2 else "") for key in range(6)]))
+
+    assert letters.outcomes == [SENT, FAILED] * 3
+    (told,) = server.told
+    assert sum(line.startswith(b"RCPT") for line in told) == 6
+
+
+@pytest.mark.parametrize(
+    ("early", "outcome"),
+    [(b"552 5.3.4 big", DEFERRED), (b"452 4.3.1 full", DEFERRED), (b"421 4.3.2 bye", TROUBLE), (b"250 ok", DEFERRED)],
+)
+def test_an_answer_before_the_content_has_left_is_no_answer_to_the_next_letter(early, outcome):
+    """The server goes on to read, and takes the rest of the content for commands."""
+    answered = []
+
+    def answer(told):
+        line = told[-1]
+        if STATE.get(id(told)) and line == b"x" * 75 + b"=\r\n" and not answered:
+            answered.append(True)
+            STATE[id(told)] = False
+            return early + b"\r\n"
+        if STATE.get(id(told)) or line.split(b" ")[0].strip() in {b"ehlo", b"EHLO", b"MAIL", b"RCPT", b"DATA", b"RSET"}:
+            return usual(told)
+        return b"500 5.5.2 what is this\r\n"
+
+    with Scripted(answer) as server:
+        letters = carry(server, Letters([job(1, size=20_000_000), job(2), job(3)]))
+
+    assert letters.outcomes == [outcome, SENT, SENT]
+
+
+def test_a_letter_that_could_not_be_written_down_did_not_leave(fast):
+    """The disk of the journal is full."""
+
+    class Full(Letters):
+        def begin(self, job):
+            raise OSError("No space left on device")
+
+    letters = Full(jobs(2))
+    with pytest.raises(OSError, match="No space"):
+        carry(fast, letters)
+
+    assert set(letters.state.values()) == {"waiting"}
+    assert fast.log(every=True) == []
+
+
 def test_a_recipient_answered_unintelligibly_gets_no_empty_letter(fast):
     """The server may have taken the recipient: a lone dot would hand an empty letter over."""
     fast.rules({"phase": "rcpt", "reply": "what is this"})
