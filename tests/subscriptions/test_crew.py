@@ -1,12 +1,14 @@
 """Several posts at once: each letter is settled once, by the thread that holds the ledger, whatever a post does."""
 
+import gc
 import threading
 import time
+import weakref
 from collections import Counter, deque
 
 import pytest
 
-from subscriptions.crew import Crew
+from subscriptions.crew import TIDY_EVERY, Crew
 from subscriptions.jobs import Job
 from subscriptions.mime import Letter
 from subscriptions.verdicts import Outcome, Verdict
@@ -201,3 +203,21 @@ def test_it_runs_again():
     crew.close()
 
     assert first.count("settled") == second.count("settled") == 10
+
+
+def test_what_mail_libraries_leave_behind_is_not_kept_while_the_collector_is_off():
+    left = weakref.WeakSet()
+
+    class Untidy(Post):
+        def send(self, letter):
+            circle = Post()
+            circle.itself = circle
+            left.add(circle)
+            return super().send(letter)
+
+    gc.disable()
+    try:
+        run([Untidy()], Letters(3 * TIDY_EVERY))
+        assert len(left) <= TIDY_EVERY
+    finally:
+        gc.enable()
