@@ -28,6 +28,8 @@ _BAD_IN_BODIES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]
 #: Ends a line of the encoded text, and none of the text itself.
 SOFT_BREAK = b"=\r\n"
 _DOT = re.compile(rb"^\.", re.MULTILINE)
+#: Lines that a soft break, or a space written as =20, has made longer than 76; cut before their last character.
+_TOO_LONG = re.compile(rb"^(?=[^\r\n]{77})([^\r\n]{73,}?)((?:=[0-9A-F]{2}|[^=\r\n])=?)(?=\r\n)", re.MULTILINE)
 #: Text that is its own quoted-printable form, in one line.
 _ONE_LINE = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,68}[!-<>-~])?", re.ASCII)
 #: Header values that need no more than a space before them.
@@ -57,9 +59,12 @@ def encode(text: str) -> bytes:
     clean = _BAD_IN_BODIES.sub(" ", text) if _BAD_IN_BODIES.search(text) else text
     lines = clean.replace("\r\n", "\n").replace("\r", "\n")
     encoded = binascii.b2a_qp(lines.encode(), istext=True).replace(b"\n", b"\r\n")
+    if not encoded.endswith(b"\r\n"):
+        encoded += SOFT_BREAK
+    encoded = _TOO_LONG.sub(rb"\1=\r\n\2", encoded)
     while _DOT.search(encoded):
         encoded = _DOT.sub(b"=2E" + SOFT_BREAK, encoded)
-    return encoded if encoded.endswith(b"\r\n") else encoded + SOFT_BREAK
+    return encoded
 
 
 def decode(pieces: Iterable[bytes]) -> str:

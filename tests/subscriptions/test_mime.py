@@ -61,7 +61,7 @@ def check(data, *, is_ascii=True):
     assert data.isascii() == is_ascii
     assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", data)
     head, body = data.split(b"\r\n\r\n", 1)
-    assert max((len(line) for line in body.split(b"\r\n")), default=0) <= 78
+    assert max((len(line) for line in body.split(b"\r\n")), default=0) <= 76
     assert not [line for line in head.split(b"\r\n") if not line.strip()], (
         "a line of spaces only ends some parsers' headers"
     )
@@ -92,7 +92,7 @@ def test_encoded_text_is_fit_for_every_relay(some):
     assert not re.search(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", data)
     lines = data.split(b"\r\n")
     assert lines[-1] == b""
-    assert max(map(len, lines)) <= 78
+    assert max(map(len, lines)) <= 76
     assert not [line for line in lines if line.startswith(b".") or line.endswith((b" ", b"\t"))]
     assert b"=_" not in data
 
