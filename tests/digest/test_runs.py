@@ -1,5 +1,6 @@
 """A run as a person sees it and acts on it."""
 
+import csv
 import itertools
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from digest.deliveries import ledger, runs
+from digest.deliveries import export, ledger, runs
 from digest.deliveries.queue import queue
 from digest.deliveries.send import RESTS, STOPPED_AFTER, send_due
 from digest.models import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Run
@@ -388,6 +389,53 @@ def test_the_command_tells_and_acts(way, capsys):
     assert "1 failed: 554 ugly" in said
     with pytest.raises(CommandError, match="no letters of that edition"):
         call_command("run", "2020-01-01")
+
+
+def test_the_command_writes_a_line_for_each_letter(way, tmp_path, capsys):
+    _, readers = queued(2)
+    way.verdicts[readers[0]] = Verdict(Outcome.FAILED, '=HYPERLINK("http://evil.example.org")\r\nx')
+    send()
+
+    call_command("run", str(DAY), "--export", "-")
+    said = capsys.readouterr().out
+    call_command("run", "--export", str(tmp_path / "run.csv"))
+
+    assert (tmp_path / "run.csv").read_bytes() == said.encode()
+    assert [row[:4] for row in csv.reader(said.splitlines())] == [
+        ["address", "status", "reason", "attempts"],
+        [readers[0], "failed", """'=HYPERLINK("http://evil.example.org") x""", "1"],
+        [readers[1], "sent", "", "1"],
+    ]
+    assert said.splitlines()[1].endswith(",2026-06-02T07:00:00+00:00,2026-06-02T08:00:00+00:00,first,")
+    with pytest.raises(CommandError, match="cannot be written: No such file"):
+        call_command("run", "--export", str(tmp_path / "nowhere" / "run.csv"))
+    with pytest.raises(CommandError, match="not allowed with"):
+        call_command("run", "--export", "-", "--pause")
+
+
+def test_the_desk_gives_a_line_for_each_letter_to_who_may_see_letters(way, admin_client, client, django_user_model):
+    from django.contrib.auth.models import Permission
+
+    run, readers = queued(2)
+    page = admin_client.get(f"/admin/digest/run/{run.pk}/change/").content.decode()
+    assert f"/admin/digest/run/{run.pk}/export/" in page
+
+    answer = admin_client.get(f"/admin/digest/run/{run.pk}/export/")
+    user = django_user_model.objects.create_user("eve", password="x" * 12, is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(user)
+
+    assert answer.streaming
+    assert answer["Content-Disposition"] == f'attachment; filename="letters-{DAY}.csv"'
+    assert b"".join(answer).count(b"@example.net,queued,") == len(readers)
+    assert client.get(f"/admin/digest/run/{run.pk}/export/").status_code == 403
+    assert admin_client.get("/admin/digest/run/999999/export/").status_code == 404
+
+
+def test_an_export_asks_once_however_many_letters(way, django_assert_num_queries):
+    run, _ = queued(9)
+    with django_assert_num_queries(1):
+        assert len(list(export.lines(run))) == 10
 
 
 def test_the_desk_shows_progress_and_acts(way, admin_client):

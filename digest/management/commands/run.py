@@ -1,10 +1,11 @@
 from argparse import ArgumentParser
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from digest.deliveries import report, runs
+from digest.deliveries import export, report, runs
 from digest.models import Run
 from digest.prose import count
 from subscriptions import clock
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         hand.add_argument("--arrived", action="store_true", help="write down that uncertain letters arrived")
         hand.add_argument("--lost", action="store_true", help="write down that uncertain letters did not arrive")
         hand.add_argument("--believe-bounces", action="store_true", help="act on the reports that were held back")
+        hand.add_argument("--export", metavar="FILE", help="write a line for each letter as CSV; - is standard output")
         hand.add_argument("--ignore-bounces", action="store_true", help="leave the reports that were held back")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,6 +45,9 @@ class Command(BaseCommand):
             raise CommandError(
                 "There are no letters of that edition." if options["date"] else "There are no letters yet."
             )
+        if options["export"]:
+            self._export(run, options["export"])
+            return
         try:
             self._act(run, options)
         except runs.NotPossible as error:
@@ -65,6 +70,18 @@ class Command(BaseCommand):
         elif options["arrived"] or options["lost"]:
             number = runs.settle_uncertain(run, arrived=options["arrived"], by=BY, now=now)
             self.stdout.write(f"{count(number, 'letter')} settled.")
+
+    def _export(self, run: Run, file: str) -> None:
+        if file == "-":
+            for line in export.lines(run):
+                self.stdout.write(line, ending="")
+            return
+        try:
+            with Path(file).open("w", encoding="utf-8", newline="") as out:
+                out.writelines(export.lines(run))
+        except OSError as error:
+            raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+        self.stdout.write(f"The {run} are in {file}.")
 
     def _tell(self, run: Run) -> None:
         stands = runs.progress(run, now=clock.now())
