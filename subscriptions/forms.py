@@ -5,6 +5,7 @@ from zoneinfo import available_timezones
 
 from django import forms
 
+from subscriptions import mail
 from subscriptions.consent import Topic
 from subscriptions.models import MOST_TOPICS, Subscriber
 from subscriptions.query import QueryError, parse
@@ -77,6 +78,14 @@ class SignUp(forms.Form):
     )
     #: Left empty by people, who do not see it; whoever fills it in is answered as everybody is.
     website = forms.CharField(required=False, widget=forms.TextInput(attrs={"tabindex": "-1", "autocomplete": "off"}))
+
+    def clean_email(self) -> str:
+        address: str = self.cleaned_data["email"]
+        try:
+            mail.one_address(address)
+        except mail.Unwritable as error:
+            raise forms.ValidationError("Enter an address that letters can be sent to.", code="invalid") from error
+        return address
 
 
 class Preferences(forms.ModelForm):  # type: ignore[type-arg]

@@ -13,13 +13,13 @@ from django.conf import settings
 
 from subscriptions.crew import Crew
 from subscriptions.jobs import Job, Jobs
-from subscriptions.mime import Letter, Unwritable, encode, one_line
+from subscriptions.mime import Letter, Unwritable, encode, one_address, one_line
 from subscriptions.post import Post
 from subscriptions.verdicts import Outcome, Verdict
 from subscriptions.wire import Server, Wire
 
 __all__ = ["Carrier", "Job", "Jobs", "Letter", "Outcome", "Post", "Transport", "Unwritable", "Verdict", "encode",
-           "one_line", "transports"]  # fmt: skip
+           "one_address", "one_line", "transports"]  # fmt: skip
 
 SMTP = "subscriptions.smtp.EmailBackend"
 

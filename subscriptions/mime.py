@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.header import Header
-from email.headerregistry import Address
 from email.utils import format_datetime, parseaddr
 from functools import lru_cache
 from typing import Self
@@ -28,8 +27,8 @@ _BAD_IN_BODIES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]
 #: Ends a line of the encoded text, and none of the text itself.
 SOFT_BREAK = b"=\r\n"
 _DOT = re.compile(rb"^\.", re.MULTILINE)
-#: Lines that a soft break, or a space written as =20, has made longer than 76; cut before their last character.
-_TOO_LONG = re.compile(rb"^(?=[^\r\n]{77})([^\r\n]{73,}?)((?:=[0-9A-F]{2}|[^=\r\n])=?)(?=\r\n)", re.MULTILINE)
+#: What may stand of a line longer than RFC 2045's 76: binascii writes some where a line ends with a space.
+_TOO_LONG = re.compile(rb"^(?=[^\r\n]{77})([^\r\n]{60,75})(?<!=)(?<!=[0-9A-F])", re.MULTILINE)
 #: Text that is its own quoted-printable form, in one line.
 _ONE_LINE = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,68}[!-<>-~])?", re.ASCII)
 #: Header values that need no more than a space before them.
@@ -41,6 +40,8 @@ _USUAL = re.compile(
 #: Header lines are folded by us where they would pass this, by whole words (RFC 5322 section 2.2.3).
 LINE = 76
 LONGEST_WORD = 900
+#: RFC 2047 section 2.
+LONGEST_ENCODED_WORD = 75
 
 
 class Unwritable(ValueError):
@@ -61,7 +62,7 @@ def encode(text: str) -> bytes:
     encoded = binascii.b2a_qp(lines.encode(), istext=True).replace(b"\n", b"\r\n")
     if not encoded.endswith(b"\r\n"):
         encoded += SOFT_BREAK
-    encoded = _TOO_LONG.sub(rb"\1=\r\n\2", encoded)
+    encoded = _TOO_LONG.sub(rb"\1" + SOFT_BREAK, encoded)
     while _DOT.search(encoded):
         encoded = _DOT.sub(b"=2E" + SOFT_BREAK, encoded)
     return encoded
@@ -114,13 +115,12 @@ class Letter:
 
     def message(self) -> EmailMultiAlternatives:
         """The same for Django's mail backends, which encode anew; ESPs see to bounces themselves. Raises Unwritable."""
-        _to(self.to)
         message = EmailMultiAlternatives(
             subject=one_line(self.subject),
             body=decode(self.text),
             from_email=settings.DEFAULT_FROM_EMAIL,
-            to=[self.to],
-            headers={name: _plain(value) for name, value in [*self.common, *self.headers.items()]},
+            to=[one_address(self.to)],  # Django's own IDNA is of 2003
+            headers={name: _value(name, value) for name, value in [*self.common, *self.headers.items()]},
         )
         if name := self.headers.get("X-Delivery-ID"):
             message.metadata = {"delivery": name}  # type: ignore[attr-defined]  # what Anymail's ESPs tell back
@@ -141,25 +141,44 @@ def one_line(text: str) -> str:
     return _CONTROLS.sub(" ", text).strip() if not text.isprintable() else text.strip()
 
 
+def _value(name: str, value: str) -> str:
+    """A header value in ASCII."""
+    if name == "List-Id" and (found := _ID.fullmatch(one_line(value))):
+        return f"{phrase(found[1])} {found[2]}"
+    return _plain(value)
+
+
+#: A list's title, and its identifier, which is never encoded (RFC 2919).
+_ID = re.compile(r"(.+) (<[!-;=?-~]+>)")
+
+
+def phrase(text: str) -> str:
+    """A name as headers have it: plain words, one quoted string, or encoded words throughout (RFC 5322, RFC 2047)."""
+    text = one_line(text)
+    if not text.isascii() or "=?" in text:
+        return _encoded(text)
+    return text if _ATOMS.fullmatch(text) else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+_ATOMS = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?: [\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+
+
 def _plain(value: str) -> str:
-    """A header value in ASCII: runs of words beyond it become encoded words (RFC 2047), anything else stays."""
+    """Text in ASCII: runs of words beyond it become encoded words (RFC 2047), anything else stays."""
     value = one_line(value)
     if value.isascii() and "=?" not in value:
         return value
-    end = found.start() if (found := _ID.search(value)) else len(value)
-    return _BEYOND.sub(_encoded_words, value[:end]) + value[end:]
+    return _BEYOND.sub(lambda found: _encoded(found[0]), value)
 
 
-#: The <…> at the end of a structured field, which is never encoded (RFC 2919).
-_ID = re.compile(r" <[!-~]+>$")
 _WORD = r"[^ ]*(?:[^\x00-\x7f]|=\?)[^ ]*"
 #: Words with a character beyond ASCII or what looks like an encoded word, and the spaces between them.
 _BEYOND = re.compile(rf"{_WORD}(?: +{_WORD})*")
 
 
-def _encoded_words(found: re.Match[str]) -> str:
+def _encoded(text: str) -> str:
     try:
-        return Header(found[0], "utf-8", maxlinelen=LINE).encode().replace("\n", "")
+        return Header(text, "utf-8", maxlinelen=LONGEST_ENCODED_WORD).encode().replace("\n", "")
     except (UnicodeError, HeaderParseError) as error:
         raise Unwritable(f"A header cannot be written: {error}") from error
 
@@ -180,7 +199,8 @@ def envelope_address(address: str) -> str:
 
 
 def _header(name: str, value: str) -> str:
-    line = f"{name}: {value if _SIMPLE.fullmatch(value) else _plain(value)}"
+    is_simple = name != "List-Id" and _SIMPLE.fullmatch(value)
+    line = f"{name}: {value if is_simple else _value(name, value)}"
     return f"{line}\r\n" if len(line) <= LINE else f"{_fold(line)}\r\n"
 
 
@@ -209,20 +229,25 @@ def _start(sender: str, now: datetime, common: tuple[tuple[str, str], ...]) -> s
 
 def _from(value: str) -> str:
     name, address = parseaddr(one_line(value))
-    local, _, domain = address.rpartition("@")
-    if name.isascii():
-        return f"From: {Address(name, local, _domain(domain))}\r\n"
-    return f"{_fold(f'From: {_plain(name)} <{local}@{_domain(domain)}>')}\r\n"
+    address = envelope_address(address)
+    return f"{_fold(f'From: {phrase(name)} <{address}>' if name else f'From: {address}')}\r\n"
 
 
 def _to(address: str) -> str:
+    return f"To: {one_address(address)}\r\n"
+
+
+def one_address(address: str) -> str:
+    """An address that letters can be written to, its domain in ASCII. Raises Unwritable for anything else."""
     if len(address) <= 254 and _USUAL.fullmatch(address):
-        return f"To: {address}\r\n"
+        return address
     try:
         validate_email(address)
     except ValidationError as error:
         raise Unwritable(f"This is not one address: {' '.join(error.messages)}") from error
-    return f"To: {envelope_address(address)}\r\n"
+    if _CONTROLS.search(address):  # Django lets them stand between quotation marks, RFC 5321 does not
+        raise Unwritable("This is not one address: it has control characters.")
+    return envelope_address(address)
 
 
 @lru_cache(maxsize=10_000)

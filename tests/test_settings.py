@@ -2,6 +2,8 @@ import os
 import re
 import subprocess
 import sys
+from ast import literal_eval
+from email.utils import parseaddr
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,7 @@ def start(tmp_path, **environment):
         ({"DIGEST_ARXIV_HOLIDAYS": "xmas"}, "takes days like"),
         ({"DIGEST_EDITION_DAYS": "9", "DIGEST_REFRESH_DAYS": "3"}, "at most DIGEST_REFRESH_DAYS"),
         ({"DIGEST_FEEDBACK_SENDER": "x"}, "5 to 15 characters"),
+        ({"DIGEST_NAME": "Papers\nBcc: all@example.org"}, "must be one line"),
         ({"DATABASE_URL": "nonsense", "DEBUG": "1"}, "DATABASE_URL cannot be read"),
         ({"PORT": "http"}, "PORT cannot be read"),
         ({"DIGEST_LOG_LEVEL": "loud"}, "DIGEST_LOG_LEVEL must be one of"),
@@ -76,6 +79,17 @@ def test_a_wrong_combination_stops_the_start_with_one_line(tmp_path, environment
 )
 def test_the_environment_alone_chooses_how_it_runs(tmp_path, environment, said):
     assert start(tmp_path, **environment).stdout.strip() == said
+
+
+@pytest.mark.parametrize("name", ["Paperboy", "Smith, Doe & Co.", 'The "Daily"', "Käse: täglich", "a <b@example.org>"])
+def test_the_default_sender_is_one_address_whatever_the_name(tmp_path, name):
+    code = "from digest.config import settings as s; print(ascii(s.DIGEST_FROM))"
+    own = {"DIGEST_DATA_DIR": str(tmp_path), "DIGEST_ENV_FILE": os.devnull, "DIGEST_NAME": name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=ENVIRONMENT | own, check=True, capture_output=True
+    )
+
+    assert parseaddr(literal_eval(done.stdout.decode())) == (name, "digest@127.0.0.1")
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path):

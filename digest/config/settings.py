@@ -7,6 +7,7 @@ holds the value of a secret. A wrong or dangerous combination ends the start wit
 import secrets
 import sys
 from datetime import date, time
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -118,7 +119,9 @@ if not 1 <= DIGEST_EDITION_DAYS <= DIGEST_REFRESH_DAYS <= 30:
 # Letters ------------------------------------------------------------------------------------------------------------
 
 DIGEST_NAME: str = read("str", "DIGEST_NAME", "Paperboy")
-DIGEST_FROM: str = read("str", "DIGEST_FROM", f"{DIGEST_NAME} <digest@{DIGEST_DOMAIN}>")
+if any(sign < " " for sign in DIGEST_NAME):
+    refuse("DIGEST_NAME must be one line, without control characters.")
+DIGEST_FROM: str = read("str", "DIGEST_FROM", str(Address(DIGEST_NAME, "digest", DIGEST_DOMAIN)))
 #: Gmail's sender id: 5 to 15 characters, the same for ever.
 DIGEST_FEEDBACK_SENDER: str = read("str", "DIGEST_FEEDBACK_SENDER", "paperboy")
 #: Printed at the foot of every letter, as the law of many countries asks of bulk mail.

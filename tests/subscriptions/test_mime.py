@@ -108,6 +108,19 @@ def test_other_decoders_read_the_same(text):
     assert binascii.a2b_qp(data).decode().replace("\r\n", "\n") == cleaned(text)
 
 
+@pytest.mark.parametrize("end", ["", " ", "\t", " \n", "\t\n", ".", "é", ". \nx"])
+@pytest.mark.parametrize("sign", ["x", "é", "=", ".", " "])
+def test_no_encoded_line_is_longer_than_76(sign, end):
+    """RFC 2045 section 6.7; binascii forgets what a space at the end of a line becomes."""
+    for width in range(60, 90):
+        text = "x" * (width % 7) + sign * width + end
+        data = encode(text)
+
+        assert decode([data]) == text
+        assert max(map(len, data.split(b"\r\n"))) <= 76
+        assert not re.search(rb"^\.", data, re.MULTILINE)
+
+
 @pytest.mark.parametrize("text", ["." * 5000, ".\n" * 2000, "é." * 3000, " " * 5000, "=" * 5000])
 def test_long_runs_are_encoded_too(text):
     data = encode(text)
@@ -257,6 +270,35 @@ def test_m1_the_sender_is_one_address_whatever_the_name(name, settings):
     assert parseaddr(shown(dict(headers_of(data)[0])["From"]))[0] == name
 
 
+@pytest.mark.parametrize(
+    "name", ["Smith, Doe & Co.", 'The "Daily"', "a: b; c", "x <y@z>", "back\\slash", "Papers", "a (b)"]
+)
+def test_m1_a_name_in_ascii_is_words_or_one_quoted_string(name):
+    """RFC 5322's phrase: a comma or colon of a list's title would be read as grammar."""
+    found = check(letter(headers={"List-Id": f"{name} <daily.papers.example.org>"}).as_bytes(now=NOW))
+
+    title = found["List-Id"].removesuffix(" <daily.papers.example.org>")
+    assert parseaddr(f"{title} <a@b>") == (name, "a@b")
+    assert title.startswith('"') == (name != "Papers")
+
+
+def test_m1_a_name_beyond_ascii_is_encoded_throughout():
+    """Between encoded words stand none with commas, quotation marks or parentheses in them (RFC 2047 section 5)."""
+    name = 'Käse, "the" (best) & =?utf-8?q?x?= ' * 3
+    list_id = check(letter(headers={"List-Id": f"{name} <daily.papers.example.org>"}).as_bytes(now=NOW))["List-Id"]
+
+    *words, _ = list_id.split(" ")
+    assert all(re.fullmatch(r"=\?utf-8\?[bq]\?[A-Za-z0-9+/=_!*-]+\?=", word) for word in words)
+    assert max(map(len, words)) <= 75
+    assert shown(" ".join(words)).split() == name.split()
+
+
+def test_m1_a_subject_in_angle_brackets_is_no_identifier():
+    subject = "é <=?utf-8?q?Bcc:?=>"
+
+    assert shown(check(letter(subject=subject).as_bytes(now=NOW))["Subject"]) == subject
+
+
 def test_m1_a_list_is_named_by_its_id_whatever_its_title():
     """RFC 2919: the identifier itself is never encoded."""
     data = letter(headers={"List-Id": "Käse täglich für alle, die es früh mögen <daily.papers.example.org>"})
@@ -282,6 +324,7 @@ def test_the_same_letter_is_the_same_bytes():
     "to",
     ["", "reader", "@example.net", "reader@", "a@example.net, b@example.net", "a@example.net b@example.net",
      "a@example.net\r\nBcc: b@example.net", "a@example.net\n", "A <a@example.net>", "a@b@example.net", "a@example.net;",
+     '"\x01"@example.net', '"\x7f"@example.net', '"\\\t"@example.net',
      "a\0@example.net", "a@exa\u2028mple.net", "<a@example.net>", "a@-example.net", "a@" + "é" * 63 + ".example",
      ".a@b.example",
      "a" * 400 + "@example.net", "a@example.net>\r\nRCPT TO:<b@example.net"],
@@ -322,9 +365,10 @@ def test_m8_a_domain_beyond_ascii_is_written_in_ascii():
 
 def test_m8_a_sharp_s_is_not_two():
     """IDNA 2003 made straße.de of one who meant strasse.de, who is somebody else."""
-    found = check(letter(to="reader@straße.example").as_bytes(now=NOW))
+    made = letter(to="reader@straße.example")
 
-    assert found["To"] == "reader@xn--strae-oqa.example"
+    assert check(made.as_bytes(now=NOW))["To"] == "reader@xn--strae-oqa.example"
+    assert made.message().message()["To"] == "reader@xn--strae-oqa.example"
 
 
 # Smuggling ----------------------------------------------------------------------------------------------------------
