@@ -72,6 +72,27 @@ class Held:
             self._rows[row.batch].appendleft(row)
         return sorted(rows, key=_moment)
 
+    def again(self, rows: Sequence[Taken]) -> list[tuple[datetime, Taken]]:
+        """New moments for letters that were not begun at theirs, in order of time."""
+        rate, limits = settings.DIGEST_MAIL_RATE, settings.DIGEST_MAIL_DOMAIN_RATES
+        if not rows:
+            return []
+        moments = {row.delivery: self.clock() for row in rows}
+        if rate:
+            moments = dict(zip(moments, self._reserve_all("mail", len(rows), rate), strict=True))
+        domains: dict[str, list[Taken]] = {}
+        for row in rows:
+            if row.domain in limits:
+                domains.setdefault(row.domain, []).append(row)
+        for domain, some in domains.items():
+            slots = self._reserve_all(f"mail {domain}", len(some), limits[domain])
+            moments |= {row.delivery: max(moments[row.delivery], slot) for row, slot in zip(some, slots, strict=True)}
+        return sorted(((moments[row.delivery], row) for row in rows), key=_moment)
+
+    def _reserve_all(self, name: str, count: int, rate: float) -> list[datetime]:
+        far = self.clock() + rates.LONGEST + timedelta(seconds=(count + 1) / rate)
+        return rates.reserve(name, count, rate, clock=self.clock, until=far)
+
     def taken(self, rows: Iterable[Taken]) -> None:
         self._unsettled.update(row.batch for row in rows)
 

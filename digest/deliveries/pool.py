@@ -20,6 +20,8 @@ SMALLEST, LARGEST = 10, 500
 SLICE_TIME = timedelta(seconds=0.25)
 #: A letter taken longer ago is not begun before its reader's consent was looked at again.
 FRESH = timedelta(seconds=0.5)
+#: Seconds after its moment at which a letter with a limit gets a new one.
+LATE = 0.1
 #: Verdicts are committed this often, or when so many have come.
 SETTLE_EVERY, SETTLE_COUNT = timedelta(seconds=0.2), 400
 #: How often a worker asks whether its runs are paused, and prolongs its leases.
@@ -96,6 +98,9 @@ class Pool:
                 continue
             if wait > 0:
                 return min(wait, FRESH.total_seconds())
+            if wait < -LATE and (settings.DIGEST_MAIL_RATE or is_timed):
+                self._guarded(self._postpone)
+                continue
             _, row = first.popleft()
             if (written := self._write(row)) is not None:
                 self._out[row.delivery] = row
@@ -186,6 +191,14 @@ class Pool:
         self.counts[ledger.Status.EXCLUDED] += gone
         self.progress(gone)
         return 0.0
+
+    def _postpone(self) -> None:
+        """The moments that were reserved are over: all at once, these letters would break their limits."""
+        queues = [self._ready, self._timed] if settings.DIGEST_MAIL_RATE else [self._timed]
+        for queue in queues:
+            rows = [row for _, row in queue]
+            queue.clear()
+            queue.extend(self._held.again(rows))
 
     def _may_overtake(self, now: datetime) -> bool:
         """Whether there may be letters that need not wait for those that a limit holds back."""

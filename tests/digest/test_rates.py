@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from digest.deliveries import ledger, rates
+from digest.deliveries.pool import LATE
 from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due
 from digest.models import Batch, Delivery, Pace
@@ -284,3 +285,33 @@ def test_s26_two_workers_keep_one_limit(clock, settings, monkeypatch):
     assert len(sent) == 200
     assert fullest(sent) <= 40 * 1.05 + EDGE
     assert Pace.objects.filter(name="mail").count() == 1
+
+
+@pytest.mark.parametrize(("rate", "domains"), [(50, {}), (0, {"a.example": 10}), (50, {"a.example": 10})])
+def test_s26_a_stall_is_not_made_up_for_in_a_burst(clock, way, settings, rate, domains):
+    settings.DIGEST_MAIL_RATE, settings.DIGEST_MAIL_DOMAIN_RATES = rate, domains
+    owe(100, "a.example", "b.example")
+    run = way.run
+
+    class Stalling:
+        """The worker stands still for two seconds, with most of a slice before it."""
+
+        def __init__(self, jobs):
+            self.jobs, self.has_stalled = jobs, False
+
+        def next(self):
+            if len(way.sent) == 3 and not self.has_stalled:
+                self.has_stalled = True
+                clock.pass_(2)
+            return self.jobs.next()
+
+        def __getattr__(self, name):
+            return getattr(self.jobs, name)
+
+    way.run = lambda jobs: run(Stalling(jobs))
+    send(clock)
+
+    if rate:
+        assert fullest(way.at()) <= rate * (1 + LATE) + EDGE
+    if domains:
+        assert fullest(way.at("a.example")) <= 10 * (1 + LATE) + EDGE
