@@ -6,11 +6,12 @@ delivery by its signed name; anything else is not about a letter of ours.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Q, Window
+from django.db.models.functions import RowNumber
 
 from digest import alarms
 from digest.deliveries.ledger import Status
@@ -34,7 +35,23 @@ REFUSED_ONE_IN, REFUSED_LEAST = 5, 50
 SMTP = "smtp"
 ALARM = "flood of bounces"
 _TO_DO = (Heard.WAITING, Heard.APPROVED)
-_BAD = (Kind.HARD, Kind.SOFT, Kind.COMPLAINT)
+#: From bad to not so bad.
+_BAD = (Kind.HARD, Kind.COMPLAINT, Kind.SOFT)
+_CAUSES = {
+    Kind.HARD: Suppression.Cause.BOUNCED,
+    Kind.COMPLAINT: Suppression.Cause.COMPLAINED,
+    Kind.SOFT: Suppression.Cause.SUSPENDED,
+}
+#: What an event makes of a letter that is uncertain.
+_STATUS = {
+    Kind.DELIVERED: Status.SENT,
+    Kind.COMPLAINT: Status.SENT,
+    Kind.AUTO_REPLY: Status.SENT,
+    Kind.UNSUBSCRIBED: Status.SENT,
+    Kind.HARD: Status.FAILED,
+    Kind.SOFT: Status.FAILED,
+    Kind.POLICY: Status.FAILED,
+}
 _OF_STANDING = {
     Kind.HARD: standing.Kind.HARD,
     Kind.SOFT: standing.Kind.SOFT,
@@ -83,15 +100,25 @@ def apply(*, now: datetime) -> Counter[str]:
     """Act on what was heard since: settle uncertain letters, suppress, unsubscribe. Holds a flood back for a person."""
     counts: Counter[str] = Counter()
     _hold_back_floods(now=now)
-    while rows := list(_waiting()[:CHUNK]):
-        for event in rows:
-            with transaction.atomic():
-                locked = DeliveryEvent.objects.select_for_update().filter(pk=event.pk, verdict__in=_TO_DO)
-                if locked.exists():
-                    verdict = _act(event, now=now)
-                    locked.update(verdict=verdict)
-                    counts[verdict] += 1
+    while some := _apply_some(now=now):
+        counts += some
     return counts
+
+
+@transaction.atomic
+def _apply_some(*, now: datetime) -> Counter[str]:
+    """Act on the next CHUNK of events, together: each query is for all of them, but for the readers it touches."""
+    waiting = DeliveryEvent.objects.filter(verdict__in=_TO_DO).select_related("delivery").defer("delivery__sections")
+    rows = waiting.select_for_update(of=("self",)).order_by("pk")[:CHUNK]
+    ours, others = list[DeliveryEvent](), list[DeliveryEvent]()
+    for event in rows:
+        (ours if _is_ours(event) else others).append(event)
+    for verdict, events in ((Heard.APPLIED, ours), (Heard.IGNORED, others)):
+        DeliveryEvent.objects.filter(pk__among=[event.pk for event in events]).update(verdict=verdict)
+    _settle(ours, now=now)
+    _unsubscribe((event for event in ours if event.kind == Kind.UNSUBSCRIBED), now=now)
+    _judge((event for event in ours if event.kind in _BAD), now=now)
+    return +Counter({str(Heard.APPLIED): len(ours), str(Heard.IGNORED): len(others)})
 
 
 def release_quarantine(*, accept: bool) -> int:
@@ -99,11 +126,6 @@ def release_quarantine(*, accept: bool) -> int:
     rows = DeliveryEvent.objects.filter(verdict=Heard.QUARANTINED)
     alarms.clear_alarm(ALARM, by="a person")
     return rows.update(verdict=Heard.APPROVED if accept else Heard.IGNORED)
-
-
-def _waiting() -> QuerySet[DeliveryEvent]:
-    rows = DeliveryEvent.objects.filter(verdict__in=_TO_DO).select_related("delivery")
-    return rows.order_by("pk")
 
 
 def _hold_back_floods(*, now: datetime) -> None:
@@ -123,58 +145,64 @@ def _hold_back_floods(*, now: datetime) -> None:
             alarms.raise_alarm(ALARM, text, now=now)
 
 
-def _act(event: DeliveryEvent, *, now: datetime) -> str:
-    delivery = event.delivery
-    if event.email and event.email.casefold() != delivery.email.casefold():
-        logger.warning("%s reports on %s, whom letter %s was not sent to", event.service, event.kind, delivery.pk)
-        return Heard.IGNORED
-    _settle(delivery, event, now=now)
-    if delivery.subscriber_id is None:
-        return Heard.APPLIED
-    if event.kind == Kind.UNSUBSCRIBED:
-        consent.unsubscribe(delivery.subscriber_id, now=now, visit=consent.Visit(), detail=f"told by {event.service}")
-    elif event.kind in _BAD:
-        _judge(delivery.subscriber_id, event, now=now)
-    return Heard.APPLIED
+def _is_ours(event: DeliveryEvent) -> bool:
+    """Whether it is about the address that its letter was sent to."""
+    if not event.email or event.email.casefold() == event.delivery.email.casefold():
+        return True
+    logger.warning("%s reports on %s, whom letter %s was not sent to", event.service, event.kind, event.delivery_id)
+    return False
 
 
-def _settle(delivery: Delivery, event: DeliveryEvent, *, now: datetime) -> None:
-    """A report is what an uncertain letter waits for; the others keep their status."""
-    status = {
-        Kind.DELIVERED: Status.SENT, Kind.COMPLAINT: Status.SENT, Kind.AUTO_REPLY: Status.SENT,
-        Kind.UNSUBSCRIBED: Status.SENT, Kind.HARD: Status.FAILED, Kind.SOFT: Status.FAILED, Kind.POLICY: Status.FAILED,
-    }.get(Kind(event.kind))  # fmt: skip
-    if status is not None:
-        reason = "" if status == Status.SENT else f"{event.get_kind_display()}, told by {event.service}"
-        uncertain = Delivery.objects.filter(pk=delivery.pk, status=Status.UNCERTAIN)
+def _settle(events: Iterable[DeliveryEvent], *, now: datetime) -> None:
+    """A report is what an uncertain letter waits for, and the first one settles it; the others keep their status."""
+    told: dict[int, tuple[Status, str]] = {}
+    for event in events:
+        if (status := _STATUS.get(Kind(event.kind))) is not None:
+            reason = "" if status == Status.SENT else f"{event.get_kind_display()}, told by {event.service}"
+            told.setdefault(event.delivery_id, (status, reason))
+    for what in sorted(set(told.values())):
+        letters = [delivery for delivery, said in told.items() if said == what]
+        status, reason = what
+        uncertain = Delivery.objects.filter(pk__among=letters, status=Status.UNCERTAIN)
         uncertain.update(status=status, reason=reason, settled_at=now)
 
 
-def _judge(subscriber: int, event: DeliveryEvent, *, now: datetime) -> None:
-    judgement = standing.judge(_history(subscriber, event))
-    if judgement.state is standing.State.FINE:
-        return
-    cause = {
-        Kind.HARD: Suppression.Cause.BOUNCED, Kind.COMPLAINT: Suppression.Cause.COMPLAINED,
-    }.get(Kind(event.kind), Suppression.Cause.SUSPENDED)  # fmt: skip
-    consent.suppress(subscriber, f"{judgement.reason}: {event.detail}"[:200], now=now, cause=cause)
+def _unsubscribe(events: Iterable[DeliveryEvent], *, now: datetime) -> None:
+    for event in events:
+        if (reader := event.delivery.subscriber_id) is not None:
+            consent.unsubscribe(reader, now=now, visit=consent.Visit(), detail=f"told by {event.service}")
 
 
-def _history(subscriber: int, event: DeliveryEvent) -> Sequence[standing.Event]:
-    """The last letters of a reader and what was heard of each, since the last fresh consent, in order of time."""
-    rows = Delivery.objects.filter(subscriber=subscriber).filter(
+def _judge(events: Iterable[DeliveryEvent], *, now: datetime) -> None:
+    """Suppress the readers who may not be mailed any more, each for the worst that was heard now."""
+    worst: dict[int, DeliveryEvent] = {}
+    for event in sorted(events, key=lambda event: _BAD.index(Kind(event.kind))):
+        if (reader := event.delivery.subscriber_id) is not None:
+            worst.setdefault(reader, event)
+    histories = _histories(worst)
+    for reader, event in sorted(worst.items()):
+        judgement = standing.judge(histories[reader])
+        if judgement.state is not standing.State.FINE:
+            reason = f"{judgement.reason}: {event.detail}"[:200]
+            consent.suppress(reader, reason, now=now, cause=_CAUSES[Kind(event.kind)])
+
+
+def _histories(readers: Iterable[int]) -> Mapping[int, list[standing.Event]]:
+    """The last letters of each reader and what was heard of each, since the last fresh consent, in order of time."""
+    rows = Delivery.objects.filter(subscriber__among=readers).filter(
         Q(subscriber__confirmed_at=None) | Q(created_at__gte=F("subscriber__confirmed_at"))
     )
-    letters = list(rows.order_by("-day", "-pk").values_list("pk", "day", "status")[:HISTORY])
+    place = Window(RowNumber(), partition_by="subscriber", order_by=[F("day").desc(), F("pk").desc()])
+    last = rows.annotate(place=place).filter(place__lte=HISTORY).order_by("subscriber", "day", "pk")
+    letters = list(last.values_list("pk", "subscriber", "day", "status"))
     heard: dict[int, list[standing.Kind]] = {}
-    events = DeliveryEvent.objects.filter(delivery__in=[pk for pk, _, _ in letters]).order_by("at", "pk")
-    events = events.filter(Q(verdict=Heard.APPLIED) | Q(pk=event.pk))
-    for delivery, kind in events.values_list("delivery_id", "kind"):
+    events = DeliveryEvent.objects.filter(delivery__among=[pk for pk, *_ in letters], verdict=Heard.APPLIED)
+    for delivery, kind in events.order_by("at", "pk").values_list("delivery", "kind"):
         if of_standing := _OF_STANDING.get(Kind(kind)):
             heard.setdefault(delivery, []).append(of_standing)
-    history: list[standing.Event] = []
-    for pk, day, status in reversed(letters):
+    histories: dict[int, list[standing.Event]] = {reader: [] for reader in readers}
+    for pk, reader, day, status in letters:
         if status in {Status.SENT, Status.UNCERTAIN}:
-            history.append(standing.Event(day, standing.Kind.SENT))
-        history += [standing.Event(day, kind) for kind in heard.get(pk, [])]
-    return history
+            histories[reader].append(standing.Event(day, standing.Kind.SENT))
+        histories[reader] += [standing.Event(day, kind) for kind in heard.get(pk, [])]
+    return histories

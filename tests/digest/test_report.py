@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.core.management import call_command
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import include, path
 
 from digest import webhooks
@@ -85,6 +87,51 @@ def test_an_event_heard_twice_counts_once():
     assert DeliveryEvent.objects.count() == 1
 
 
+def test_of_two_reports_the_first_settles_an_uncertain_letter():
+    rows = sent(2, status="uncertain")
+    for row, kinds in zip(rows, [("delivered", "policy"), ("policy", "delivered")], strict=True):
+        for kind in kinds:
+            hear(row, kind, event=f"{row.pk} {kind}")
+
+    report.apply(now=NOW)
+
+    assert list(Delivery.objects.order_by("pk").values_list("status", flat=True)) == ["sent", "failed"]
+
+
+@pytest.mark.parametrize("kinds", [("complaint", "hard", "soft"), ("soft", "hard", "complaint")])
+def test_of_reports_heard_together_the_worst_is_the_cause(kinds):
+    (row,) = sent()
+    for kind in kinds:
+        hear(row, kind, event=kind)
+
+    report.apply(now=NOW)
+
+    assert suppression.find(row.email).cause == "bounced"
+    assert Subscriber.objects.get().consents.filter(event="suppressed").count() == 1
+
+
+def test_acting_on_many_events_takes_no_more_queries_than_on_few():
+    rows = sent(20, status="uncertain")  # with fewer than ten bounces at a time, which were a flood
+
+    def queries(some):
+        for row in some:
+            hear(row, "soft" if row.pk % 2 else "delivered", event=f"e{row.pk}")
+        with CaptureQueriesContext(connection) as asked:
+            assert report.apply(now=NOW) == {"applied": len(some)}
+        return len(asked)
+
+    assert queries(rows[:4]) == queries(rows[4:])
+
+
+def test_events_are_acted_upon_in_chunks_until_none_is_left(monkeypatch):
+    monkeypatch.setattr(report, "CHUNK", 2)
+    for n, row in enumerate(sent(5)):
+        hear(row, "delivered", event=f"e{n}", email="somebody.else@example.net" if n == 3 else row.email)
+
+    assert report.apply(now=NOW) == {"applied": 4, "ignored": 1}
+    assert not report.apply(now=NOW)
+
+
 @pytest.mark.parametrize("name", ["", "1-00000000000000000000", "x", "9f1c2ab47e55d0c3b8a1"])
 def test_an_event_about_a_letter_that_is_not_ours_is_ignored(name):
     assert not report.hear(service="s", kind="hard", name=name, event_id="e", at=NOW)
@@ -117,6 +164,26 @@ def test_soft_bounces_count_and_three_of_five_letters_suspend():
         assert Subscriber.objects.get().status == ("suppressed" if back == 1 else "active"), back
 
     assert suppression.find("r@example.net").cause == "suspended"
+
+
+def test_readers_heard_of_together_are_judged_each_by_its_own_letters():
+    for name in ("often", "seldom"):
+        make.subscriber(f"{name}@example.net", confirmed_at=NOW - timedelta(days=30))
+    for back in range(5, 0, -1):
+        moment = NOW - timedelta(days=back)
+        make.edition([make.paper(day=moment.date())], day=moment.date(), published_at=moment - timedelta(hours=2))
+        queue(now=moment, today=moment.date())
+    Delivery.objects.update(status="sent", settled_at=NOW)
+    for row in Delivery.objects.order_by("pk"):
+        back = (DAY - row.day).days
+        if back in {5, 3} or (back == 1 and row.email.startswith("often")):
+            hear(row, "soft", event=f"e{row.pk}", at=NOW - timedelta(days=back))
+
+    report.apply(now=NOW)
+
+    assert dict(Subscriber.objects.values_list("email", "status")) == {
+        "often@example.net": "suppressed", "seldom@example.net": "active",
+    }  # fmt: skip
 
 
 def test_a_flood_of_bounces_waits_for_a_person_and_suppresses_nobody():
