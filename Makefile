@@ -37,7 +37,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 bench: $(VENV)/.test  ## Measure matching and composing
 	@$(BIN)/python -m tests.benchmarks
 
-bench-delivery: $(VENV)/.test  ## Measure sending against Postfix's smtp-source; needs Debian's postfix, PostgreSQL, Redis
+bench-delivery: $(VENV)/.test  ## Measure sending, slow ways and reports; needs Debian's postfix, PostgreSQL, Redis
 	@$(BIN)/python -m tests.benchmarks.delivery
 
 faults: $(VENV)/.test  ## Break everything while it sends, and write the table into the README; needs PostgreSQL, Redis

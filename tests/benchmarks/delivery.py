@@ -4,6 +4,7 @@
 ledger committed, Redis, Celery workers, matching, composing, rendering. It needs Postfix's smtp-sink and smtp-source
 (Debian's package `postfix`), PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL). Django's stock path and the
 peer, django-post_office, send fewer letters, as they take many times as long; their figures are scaled up.
+The tables of `latency.py` and `webhooks.py` follow; each is also run by its own name.
 """
 
 import json
@@ -192,4 +193,8 @@ def show(rows):
 
 
 if __name__ == "__main__":
+    from tests.benchmarks import latency, webhooks  # they read this module's settings
+
     main([int(size) for size in sys.argv[1:]] or list(SIZES))
+    latency.main()
+    webhooks.main()
