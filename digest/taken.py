@@ -19,10 +19,10 @@ class Taken(NamedTuple):
     day: date
     sections: Sections
     papers_count: int
-    created_at: datetime
     #: Times that it was handed over, with this one once it is taken.
     attempts: int
     format: str
+    created_at: datetime
 
     @property
     def domain(self) -> str:
@@ -30,5 +30,5 @@ class Taken(NamedTuple):
 
 
 #: The columns of Delivery for it, in order.
-COLUMNS = ("pk", "batch_id", "edition_id", "subscriber_id", "email", "day", "sections", "papers_count", "created_at",
-           "attempts", "subscriber__format")  # fmt: skip
+COLUMNS = ("pk", "batch_id", "edition_id", "subscriber_id", "email", "day", "sections", "papers_count", "attempts",
+           "subscriber__format", "created_at")  # fmt: skip

@@ -31,8 +31,6 @@ _DOT = re.compile(rb"^\.", re.MULTILINE)
 _TOO_LONG = re.compile(rb"^(?=[^\r\n]{77})([^\r\n]{60,75})(?<!=)(?<!=[0-9A-F])", re.MULTILINE)
 #: Text that is its own quoted-printable form, in one line.
 _ONE_LINE = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,68}[!-<>-~])?", re.ASCII)
-#: Header values that need no more than a space before them.
-_SIMPLE = re.compile(r"(?:[!-<>-~]|=(?!\?))+(?: (?:[!-<>-~]|=(?!\?))+)*", re.ASCII)
 #: The addresses that nearly all are: nothing is wrong with any of them.
 _USUAL = re.compile(
     r"[A-Za-z0-9_%+-]+(?:\.[A-Za-z0-9_%+-]+)*@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -199,9 +197,20 @@ def envelope_address(address: str) -> str:
 
 
 def _header(name: str, value: str) -> str:
-    is_simple = name != "List-Id" and _SIMPLE.fullmatch(value)
-    line = f"{name}: {value if is_simple else _value(name, value)}"
+    line = f"{name}: {value if name != 'List-Id' and _is_plain(value) else _value(name, value)}"
     return f"{line}\r\n" if len(line) <= LINE else f"{_fold(line)}\r\n"
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a header value needs no more than a space before it."""
+    return (
+        value.isascii()
+        and value.isprintable()
+        and "=?" not in value
+        and "  " not in value
+        and bool(value)
+        and value[0] != " " != value[-1]
+    )
 
 
 def _fold(line: str) -> str:

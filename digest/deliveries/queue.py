@@ -20,8 +20,9 @@ from subscriptions.matching import Matcher, Matches
 from subscriptions.models import Subscriber, Subscription
 from subscriptions.query import Query, QueryError, parse
 
-#: Subscribers composed and written at a time; bounds memory and the length of a transaction.
-BLOCK = 5_000
+#: Subscribers composed and written at a time; bounds memory and the length of a transaction. The first blocks are
+#: smaller, each twice the one before, so that sending begins at once.
+FIRST_BLOCK, BLOCK = 500, 5_000
 #: An edition that was missed and is published late still reaches readers for this many days.
 LATE_DAYS = 3
 #: One published longer than this after a reader's hour waits for the reader's next letter: readers far east of the
@@ -46,13 +47,13 @@ def queue(
     `by_hand` takes `today` as everybody's day, whatever their hour, as the command does for a day of the past.
     """
     counts: Counter[str] = Counter()
-    for (due, editions), habits in _due(now=now, today=today, by_hand=by_hand).items():
-        run: _Run | None = None  # dear to make, and mostly nobody is waiting for it
-        for block in _blocks(habits, due, editions[-1], today=today):
-            run = run or _Run(due, editions, now=now)
-            with garbage.left_alone():
+    with garbage.left_alone():
+        for (due, editions), habits in _due(now=now, today=today, by_hand=by_hand).items():
+            run: _Run | None = None  # dear to make, and mostly nobody is waiting for it
+            for block in _blocks(habits, due, editions[-1], today=today):
+                run = run or _Run(due, editions, now=now)
                 counts += run.write(block)
-            progress(len(block))
+                progress(len(block))
     return Queued(counts[Delivery.Status.QUEUED], counts[Delivery.Status.EXCLUDED])
 
 
@@ -90,7 +91,7 @@ def _editions(published: list[Edition], due: Due, *, late: bool) -> Iterator[Edi
 
 
 def _blocks(habits: list[Habit], due: Due, newest: Edition, *, today: date) -> Iterator[list[int]]:
-    """Primary keys of those who are due and have no delivery yet, BLOCK at a time, in order."""
+    """Primary keys of those who are due and have no delivery yet, in order."""
     wanted = Q()
     zones: dict[tuple[str, int, int], list[str]] = defaultdict(list)
     for habit in habits:
@@ -99,10 +100,10 @@ def _blocks(habits: list[Habit], due: Due, newest: Edition, *, today: date) -> I
         wanted |= Q(cadence=cadence, send_days=days, send_hour=hour, time_zone__in=names)
     there = Delivery.objects.filter(Q(day=due.day) | Q(edition=newest), subscriber=OuterRef("pk"))
     waiting = Subscriber.objects.readable(today).filter(wanted, ~Exists(there)).order_by("pk")
-    last = 0
-    while block := list(waiting.filter(pk__gt=last).values_list("pk", flat=True)[:BLOCK]):
+    last, size = 0, FIRST_BLOCK
+    while block := list(waiting.filter(pk__gt=last).values_list("pk", flat=True)[:size]):
         yield block
-        last = block[-1]
+        last, size = block[-1], min(BLOCK, 2 * size)
 
 
 class _Reader(NamedTuple):

@@ -17,7 +17,7 @@ from digest.deliveries.ledger import Status
 from digest.deliveries.pool import Pool
 from digest.deliveries.sweep import recover
 from digest.letter import Presses
-from digest.models import Carriage
+from digest.models import Batch, Carriage
 from subscriptions import mail
 from subscriptions.mail import Outcome, Transport, Verdict
 
@@ -51,6 +51,8 @@ def send_due(
     recover(now=clock())
     runs.stop_stale(now=clock())
     counts: Counter[str] = Counter()
+    if not Batch.objects.due(clock()).exists():  # often others were quicker, and getting ready takes a while
+        return Sent(counts)
     until = clock() + timedelta(seconds=seconds) if seconds else None
     trouble = ""
     for transport in mail.transports():
