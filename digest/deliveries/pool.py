@@ -21,7 +21,7 @@ SLICE_TIME = timedelta(seconds=0.25)
 #: A letter taken longer ago is not begun before its reader's consent was looked at again.
 FRESH = timedelta(seconds=0.5)
 #: Seconds after its moment at which a letter with a limit gets a new one.
-LATE = 0.1
+LATE = 0.05
 #: Verdicts are committed this often, or when so many have come.
 SETTLE_EVERY, SETTLE_COUNT = timedelta(seconds=0.2), 400
 #: How often a worker asks whether its runs are paused, and prolongs its leases.

@@ -285,8 +285,14 @@ def test_s5_redis_down_and_restarted_twenty_times(system):
         return time.monotonic()
 
     with system(QUICK, latency=0.005) as running:
-        running.worker()
+        workers = [running.worker()]
         base = running.serve()
+
+        def manage():
+            """What a process manager does: kombu ends a worker that loses Redis twice in one breath."""
+            if workers[-1].popen.poll() is not None:
+                workers.append(running.worker(wait=False))
+
         for number in range(21):
             running.redis.stop(signal.SIGKILL)
             canary(base, number)
@@ -294,12 +300,14 @@ def test_s5_redis_down_and_restarted_twenty_times(system):
             running.redis.start()
             back = time.monotonic()
             running.go(is_done=lambda number=number: running.is_sent_to(f"canary{number}@example.org"),
-                       tasks=["sweep", "deliver", "subscriptions.tasks.send_notices"], patience=90)  # fmt: skip
+                       tasks=["sweep", "deliver", "subscriptions.tasks.send_notices"], patience=90,
+                       meanwhile=manage)  # fmt: skip
             waits.append(time.monotonic() - back)
-        running.go(patience=120)
+        running.go(patience=120, meanwhile=manage)
         found = running.figures()
 
-    safe("S5", found, seconds=max(waits), note=f"down {REDIS_DOWN} s, then 20 restarts; longest wait of a canary")
+    safe("S5", found, seconds=max(waits), note=f"down {REDIS_DOWN} s, then restarted twenty times; longest wait of a "
+         f"canary; {len(workers) - 1} workers ended and were started again")  # fmt: skip
     assert max(waits) <= 60
 
 
@@ -489,9 +497,10 @@ def test_s13_rcpt_450_for_thirty_percent(post, clock, settings):
     attempts = Counter(Delivery.objects.values_list("attempts", flat=True))
     assert max(attempts) <= len(ledger.WAITS) + 1
     assert found.accepted == count
-    # A letter that is refused for now costs its round trip: it keeps nobody waiting and closes no connection.
+    # A letter that is refused for now costs its round trip: it keeps nobody waiting, and closes no connection that
+    # has not carried its thousand.
     assert others == count // 2 - deferred
-    assert opened <= settings.DIGEST_MAIL_CONNECTIONS
+    assert opened <= settings.DIGEST_MAIL_CONNECTIONS + count // 2 // wire.PER_CONNECTION
     note = f"{max(attempts)} attempts at most; the others took {seconds / usual:.2f} times as long as usual"
     safe("S13", found, seconds=waited, simulated=True, note=note)
 
