@@ -22,4 +22,6 @@ class Command(BaseCommand):
             port=settings.PORT,
             threads=options["threads"],
             ident="paperboy",
+            # Waitress takes X-Forwarded-… away unless told; who may be believed is DIGEST_BEHIND_PROXY's to say.
+            clear_untrusted_proxy_headers=not settings.DIGEST_BEHIND_PROXY,
         )
