@@ -12,7 +12,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -289,11 +288,6 @@ def _exclude_cancelled(batches: Iterable[int], *, now: datetime) -> None:
 
 def cancelled_by(who: str) -> str:
     return f"cancelled by {who}"[:500]
-
-
-def flatten(sections: Sections) -> list[int]:
-    """The papers of a digest, in order."""
-    return list(chain.from_iterable(papers for _, _, papers in sections))
 
 
 def _consents(today: date) -> Exists:
