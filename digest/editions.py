@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Min, QuerySet
 
-from digest import intake, ranking
+from digest import intake, ranking, stamps
 from digest.models import Announce, Edition, Listing, Observation, Paper, Placement, Source
 from digest.ranking import Candidate
 
@@ -70,6 +70,7 @@ def build(day: date, *, now: datetime, sample: bool = False) -> Edition | None:
     _place_all(edition, order, {paper.identifier: paper for paper in papers.values()}, listed, kept)
     edition.built_at, edition.warnings = now, warnings(day)
     edition.save(update_fields=["built_at", "warnings"])
+    stamps.bump("editions")
     return edition
 
 
@@ -92,6 +93,7 @@ def publish(day: date, *, by: str, now: datetime) -> Edition:
         raise NotToPublish(f"Every paper of {day} is hidden: an edition is never empty.")
     edition.status, edition.published_at, edition.published_by = Edition.Status.PUBLISHED, now, by
     edition.save(update_fields=["status", "published_at", "published_by"])
+    stamps.bump("editions")
     return edition
 
 
@@ -141,7 +143,7 @@ def warnings(day: date) -> list[str]:
 
 @transaction.atomic
 def rerank(edition: Edition) -> None:
-    """Number the placements anew after the editor's hand moved some."""
+    """Number the placements anew after the editor's hand changed some."""
     placements = {row.paper.identifier: row for row in edition.placements.select_related("paper")}
     scored = [
         ranking.Scored(identifier, row.score, row.paper.votes or 0, row.place) for identifier, row in placements.items()
@@ -149,6 +151,7 @@ def rerank(edition: Edition) -> None:
     for number, placed in enumerate(ranking.arrange(scored), start=1):
         placements[placed.identifier].rank = number
     Placement.objects.bulk_update(placements.values(), ["rank"], batch_size=500)
+    stamps.bump("editions")
 
 
 def _window(day: date, *, sample: bool) -> QuerySet[Listing]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from digest import stamps
 from digest.models import Announce, Listing, Observation, Paper, Source
 from digest.sources.entry import Entry
 
@@ -44,11 +45,14 @@ def record(source: Source, day: date, entries: Iterable[Entry], *, now: datetime
             best[key] = entry
     rows = [(entry, listed) for (_, listed), entry in best.items()]
     done = [_chunk(source, rows[at : at + CHUNK], now=now) for at in range(0, len(rows), CHUNK)]
-    return Recorded(
+    recorded = Recorded(
         sum(part.new_papers for part in done),
         sum(part.new_listings for part in done),
         sum(part.changed_papers for part in done),
     )
+    if recorded != Recorded():
+        stamps.bump("papers")
+    return recorded
 
 
 def _chunk(source: Source, rows: Sequence[tuple[Entry, date]], *, now: datetime) -> Recorded:
@@ -67,7 +71,8 @@ def _chunk(source: Source, rows: Sequence[tuple[Entry, date]], *, now: datetime)
         paper = papers[entry.identifier]
         before = {name: getattr(paper, name) for name in COUNTS}
         if names := _merge(paper, entry, source):
-            changed.setdefault(paper, set()).update(names)
+            paper.changed_at = now
+            changed.setdefault(paper, {"changed_at"}).update(names)
         counts = {name: getattr(paper, name) for name in COUNTS}
         if counts != before or (entry.identifier in fresh and any(value is not None for value in counts.values())):
             observed[paper.pk] = Observation(paper=paper, at=now, **counts)
@@ -108,6 +113,7 @@ def _paper(entry: Entry, source: Source, *, now: datetime) -> Paper:
         url=entry.url,
         text_from=_RANK[Source.Kind(source.kind)],
         created_at=now,
+        changed_at=now,
         **{name: getattr(entry, name) for name in COUNTS},
         **_text(entry),
     )

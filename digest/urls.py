@@ -2,7 +2,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from digest import views
+from digest.views import days, health
 
 
 class DayConverter:
@@ -18,8 +18,8 @@ class DayConverter:
 register_converter(DayConverter, "day")
 
 urlpatterns = [
-    path("", views.front, name="front"),
-    path("papers/date/<day:day>", views.edition, name="edition"),
-    path("health/live", views.live, name="live"),
-    path("health/ready", views.ready, name="ready"),
+    path("", days.front, name="front"),
+    path("papers/date/<day:day>", days.edition, name="edition"),
+    path("health/live", health.live, name="live"),
+    path("health/ready", health.ready, name="ready"),
 ]

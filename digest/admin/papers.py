@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from digest import editions, prose, tasks
+from digest import editions, prose, stamps, tasks
 from digest.models import (
     Edition,
     Fetch,
@@ -100,10 +100,25 @@ class PaperAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     inlines = [ListingInline, ObservationInline]
     formfield_overrides = URLS
     show_full_result_count = False
-    readonly_fields = ["identifier", "text_from", "votes", "comments", "stars", "is_sample", "created_at"]
+    readonly_fields = [
+        "identifier", "text_from", "votes", "comments", "stars", "is_sample", "created_at", "changed_at"
+    ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def save_model(self, request: HttpRequest, obj: Paper, form: Any, change: bool) -> None:
+        obj.changed_at = clock.now()
+        super().save_model(request, obj, form, change)
+        stamps.bump("papers")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Paper]) -> None:
+        super().delete_queryset(request, queryset)
+        stamps.bump("papers")
+
+    def delete_model(self, request: HttpRequest, obj: Paper) -> None:
+        super().delete_model(request, obj)
+        stamps.bump("papers")
 
 
 class PlacementInline(admin.TabularInline):  # type: ignore[type-arg]

@@ -4,9 +4,11 @@ from digest.models import lookups as lookups
 from digest.models.editions import Edition, Placement
 from digest.models.ledger import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Readership, Run
 from digest.models.papers import Announce, Fetch, Listing, Observation, Pace, Paper, Source
+from digest.models.search import Analysis, Stamp
 
 __all__ = [
     "Alarm",
+    "Analysis",
     "Announce",
     "Batch",
     "Carriage",
@@ -22,4 +24,5 @@ __all__ = [
     "Readership",
     "Run",
     "Source",
+    "Stamp",
 ]

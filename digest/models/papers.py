@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 
 class Source(models.Model):
@@ -143,6 +144,7 @@ class Paper(models.Model):
     stars = models.PositiveIntegerField(null=True, blank=True)
     is_sample = models.BooleanField("invented", default=False)
     created_at = models.DateTimeField()
+    changed_at = models.DateTimeField(db_default=Now(), help_text="When anything above changed last.")
 
     def __str__(self) -> str:
         return self.title

@@ -1,0 +1,1 @@
+"""The pages. Each parses, asks inward, and renders; nothing here changes anything."""
