@@ -43,6 +43,8 @@ WORDS = {
     "S26": "limits: 50 a second in all, 5 for one domain, three workers",
     "S27": "clocks jump; a living worker is taken for dead elsewhere",
     "S28": "soak",
+    "S29": "a million readers beside three million letters of the past (seconds: to queue them)",
+    "S30": "rolling deploy: workers of the version before beside new ones",
     "S31": "a backup is restored midway: a person decides",
     "S32": "rows are damaged: the reckoning finds each",
     "M1": "hostile names and texts: every header once, one Message-ID for all tries",

@@ -19,6 +19,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -230,7 +231,7 @@ class Templates:
             self.stack.enter_context(database(name))
             environment = surroundings(self.folder, DATABASE_URL=address(name))
             command = [sys.executable, "-m", "tests.faults.system", str(size)]
-            subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300)
+            subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=1_200)
             self.made[size] = name
         return self.made[size]
 
@@ -313,11 +314,11 @@ def surroundings(folder, **values):
 class Process:
     """One of ours, in a session of its own; what it says is kept."""
 
-    def __init__(self, folder, environment, *command):
+    def __init__(self, folder, environment, *command, root=ROOT):
         self.log = folder / f"log-{time.monotonic_ns()}"
         with self.log.open("wb") as out:
             self.popen = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
+                [sys.executable, *command], cwd=root, env=environment, stdout=out, stderr=out, start_new_session=True
             )
         self.pid = self.popen.pid
 
@@ -409,16 +410,16 @@ class System:
             print(*(process.said()[-40_000:] for process in self.processes), sep="\n---\n")
         self.stack.close()
 
-    def start(self, *command, **environment):
-        process = Process(self.folder, {**self.environment, **environment}, *command)
+    def start(self, *command, root=ROOT, **environment):
+        process = Process(self.folder, {**self.environment, **environment}, *command, root=root)
         self.processes.append(process)
         return process
 
-    def worker(self, concurrency=2, *options, wait=True, **environment):
+    def worker(self, concurrency=2, *options, wait=True, root=ROOT, **environment):
         name = f"worker{len(self.processes)}@faults"
         worker = self.start(
             "-m", "celery", "-A", "digest.config", "worker", "-n", name, "-P", "prefork", "-c", str(concurrency),
-            "--without-gossip", "--without-mingle", "--loglevel", "INFO", *options, **environment,
+            "--without-gossip", "--without-mingle", "--loglevel", "INFO", *options, root=root, **environment,
         )  # fmt: skip
         if wait:
             until(lambda: " ready." in worker.said() or worker.popen.poll() is not None, "the worker is ready")
@@ -519,6 +520,19 @@ class System:
         rows = self.query("SELECT id, status FROM digest_delivery")
         assert len(rows) == self.size, f"{len(rows)} deliveries for {self.size} readers"
         return figures([(name_of(key), status) for key, status in rows], self.sink.log())
+
+
+def version_before(folder):
+    """The project as it was before its newest migration; skips where history does not say."""
+    git = partial(subprocess.run, cwd=ROOT, capture_output=True, check=False)
+    newest = git(["git", "rev-list", "-1", "HEAD", "--", "*/migrations/*"]).stdout.decode().strip()
+    archive = git(["git", "archive", f"{newest}^"])
+    if not newest or archive.returncode:
+        pytest.skip("the version before the newest migration is not in this copy's history")
+    place = folder / "before"
+    place.mkdir()
+    subprocess.run(["tar", "-x"], cwd=place, input=archive.stdout, check=True)
+    return place
 
 
 class Kills:

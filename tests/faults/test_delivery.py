@@ -4,6 +4,7 @@ Rows that break processes run a whole `System`; the others send from here, by a 
 scripted mail server. S12, the clocks' changes, is `tests/digest/test_schedule.py`. Every figure is in letters.
 """
 
+import json
 import os
 import random
 import re
@@ -32,6 +33,7 @@ from subscriptions import consent, wire
 from subscriptions.models import Subscriber
 from tests import esp, make
 from tests.benchmarks.filling import copy
+from tests.faults import million
 from tests.faults.system import (
     CONNECTIONS,
     NIGHTLY,
@@ -45,6 +47,7 @@ from tests.faults.system import (
     record,
     small_disk_server,
     until,
+    version_before,
 )  # fmt: skip
 from tests.make import DAY, NOW
 from tests.sink import Sink
@@ -1055,12 +1058,35 @@ def test_s28_soak(system):
     )
 
 
-def test_s29_a_million_subscribers():
-    pytest.skip("a measurement, not a fault: `make bench` has it")
+@nightly
+def test_s29_a_million_subscribers(system):
+    """Beside three million letters of the past, queueing and claiming go by index alone."""
+    with system(million.READERS) as running:
+        measured = running.start("-m", "tests.faults.million")
+        assert measured.popen.wait(1_500) == 0, measured.said()
+        found = json.loads(measured.said().splitlines()[-1])
+
+    record("S29", letters=found["queued"], seconds=found["queue"],
+           note=f"claim p95 {found['claim']:.1f} ms, take p95 {found['take']:.1f} ms")  # fmt: skip
+    assert found["queued"] == million.READERS
+    assert found["claim"] <= 50
+    assert found["queue"] <= 200
+    assert not found["scans"], "read from end to end: " + ", ".join(found["scans"])
 
 
-def test_s30_rolling_deploy():
-    pytest.skip("there is no version before this one to run beside it")
+@nightly
+def test_s30_rolling_deploy(system, tmp_path):
+    """Workers of the version before the newest migration beside new ones, then only new ones, on the new schema."""
+    before = version_before(tmp_path)
+    with system(FULL, latency=0.01) as running:
+        old, new = running.worker(root=before), running.worker()
+        running.go(is_done=lambda: running.accepted() > 0.3 * FULL)
+        assert old.senders() and new.senders()
+        old.end()
+        running.worker()
+        seconds = running.go(patience=120)
+        found = running.figures()
+    safe("S30", found, seconds=seconds)
 
 
 @transactional
