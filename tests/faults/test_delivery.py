@@ -676,7 +676,8 @@ def test_s18_server_that_hangs(post, clock, monkeypatch, rule):
 @nightly
 def test_s19_two_seconds_a_message(system):
     """Throughput is what the connections give, the web site does not feel it, and other tasks get their turn."""
-    with system(QUICK, latency=2.0, settings={"DIGEST_MAIL_CONNECTIONS": "20"}) as running:
+    slow = {"phase": "dot", "delay": 2}
+    with system(QUICK, rules=[slow], latency=0.01, settings={"DIGEST_MAIL_CONNECTIONS": "20"}) as running:
         running.worker()
         base = running.serve()
         quiet = answer_times(base)
