@@ -29,7 +29,7 @@ def past(now):
 
     for number in range(1, RUNS + 1):
         then = now - timedelta(days=9 * number)
-        edition = make.edition(day=then.date(), published_at=then, built_at=then)
+        edition = make.edition(day=then.date(), published_at=then)
         run = Run.objects.create(edition=edition, changed_at=then)
         batches = Batch.objects.bulk_create(
             [Batch(run=run, size=ledger.SIZE, created_at=then) for _ in range(READERS // ledger.SIZE)], batch_size=2_000

@@ -1079,11 +1079,12 @@ def test_s29_a_million_subscribers(system):
 def test_s30_rolling_deploy(system, tmp_path):
     """Workers of the version before the newest migration beside new ones, then only new ones, on the new schema."""
     before = version_before(tmp_path)
-    with system(FULL, latency=0.01) as running:
+    with system(FULL, latency=0.08) as running:
         old, new = running.worker(root=before), running.worker()
         running.go(is_done=lambda: running.accepted() > 0.3 * FULL)
         assert old.senders() and new.senders()
         old.end()
+        assert running.accepted() < 0.9 * FULL
         running.worker()
         seconds = running.go(patience=120)
         found = running.figures()
