@@ -4,13 +4,15 @@ The same as `reasons.reasons(matches(query, paper), paper)`, encoded for mail; a
 hundred thousand letters nearly all share their words.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
 from digest.reasons import LEFT_OUT, MOST, Reason, of_leaf
 from subscriptions.mail import encode
-from subscriptions.query import And, Document, Label, Not, Or, Query, QueryError, Range, Term, parse
+from subscriptions.query import And, Document, Not, Or, Query, QueryError, parse
+from subscriptions.query.tree import Leaf
 
 _COMMA = encode(", ")
 _TRENDING = Reason("trending today")
@@ -24,10 +26,10 @@ class Encoded(NamedTuple):
 
 
 class Explainer:
-    """The reasons of one paper."""
+    """The reasons of one paper. `resolve` says what queries of meaning ask for; without it they never hold."""
 
-    def __init__(self, paper: Document) -> None:
-        self.paper = paper
+    def __init__(self, paper: Document, resolve: Callable[[Query], Query] = lambda query: query) -> None:
+        self.paper, self._resolve = paper, resolve
         self._leaves: dict[Query, Reason | None] = {}
         self._reasons: dict[Reason, Encoded] = {}
 
@@ -43,7 +45,7 @@ class Explainer:
         if not query:
             return [_TRENDING]
         parsed = _parsed(query)
-        found = self._why(parsed) if parsed is not None else None
+        found = self._why(self._resolve(parsed)) if parsed is not None else None
         if found is None:
             return [_NO_MORE]
         return list(dict.fromkeys(found))[:MOST] if found else [LEFT_OUT]
@@ -83,7 +85,7 @@ class Explainer:
                 return self._why(inner) or []
         return []
 
-    def _leaf(self, leaf: Term | Label | Range) -> Reason | None:
+    def _leaf(self, leaf: Leaf) -> Reason | None:
         try:
             return self._leaves[leaf]
         except KeyError:

@@ -2,10 +2,12 @@
 
 from datetime import date
 from functools import lru_cache
+from textwrap import shorten
 from typing import NamedTuple
 
-from subscriptions.query import Document, Label, Match, Range, Term
+from subscriptions.query import Document, Label, Match, Near, Term
 from subscriptions.query.match import fields_of, holds
+from subscriptions.query.tree import Leaf
 
 FIELD_NAMES = {
     "title": "in the title",
@@ -17,6 +19,8 @@ FIELD_NAMES = {
 LABEL_NAMES = {"cat": "category", "source": "listed by", "id": "id", "has": "with"}
 #: Reasons after these say little more, and the line is to be read at a glance.
 MOST = 4
+#: Characters of a text that a topic is about.
+LONGEST_QUOTATION = 60
 
 
 class Reason(NamedTuple):
@@ -40,7 +44,7 @@ def reasons(match: Match, paper: Document) -> list[Reason]:
     return list(dict.fromkeys(found))[:MOST] or [LEFT_OUT]
 
 
-def of_leaf(leaf: Term | Label | Range, paper: Document) -> Reason | None:
+def of_leaf(leaf: Leaf, paper: Document) -> Reason | None:
     """Where a paper has what one leaf of a query asks for; None where it has not."""
     if isinstance(leaf, Term):
         found = [(name, place) for name in fields_of(leaf) if (place := paper.fields[name].first(leaf))]
@@ -53,11 +57,17 @@ def of_leaf(leaf: Term | Label | Range, paper: Document) -> Reason | None:
         return None
     if isinstance(leaf, Label):
         return Reason(f"{LABEL_NAMES[leaf.field]} {_spelled(leaf, paper)}")
+    if isinstance(leaf, Near):
+        return Reason("close in meaning", f"to {leaf.value if leaf.field == 'like' else _quoted(leaf.value)}")
     if leaf.field in ("year", "date"):
         return Reason(f"of {paper.day.isoformat() if isinstance(paper.day, date) else 'its day'}")
     value = paper.numbers[leaf.field] or 0
     name = leaf.field[:-1] if value == 1 else leaf.field
     return Reason(f"{value:,} {name}")
+
+
+def _quoted(text: str) -> str:
+    return f"“{shorten(text, LONGEST_QUOTATION, placeholder='…')}”"
 
 
 def _spelled(label: Label, paper: Document) -> str:

@@ -14,9 +14,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from subscriptions.query import And, Document, Label, Not, Or, Query, Range, Term
+from subscriptions.query import And, Document, Label, Near, Not, Or, Query, Range, Term
 from subscriptions.query.match import fields_of, within
-from subscriptions.query.tree import DEFAULT_FIELDS, WORD_FIELDS
+from subscriptions.query.tree import DEFAULT_FIELDS, WORD_FIELDS, Leaf
 
 #: How well a match tells what a paper is about: words in the abstract, in keywords or a label, in the title.
 ABSTRACT, KEYWORD, TITLE = 0, 1, 2
@@ -68,7 +68,8 @@ class Matcher:
         self._labels: dict[str, dict[str, int]] = {
             name: _masks(paper.labels[name] for paper in papers) for name in ("cat", "source", "id", "has")
         }
-        self._leaves: dict[Term | Label | Range, Masks] = {}
+        self._leaves: dict[Leaf, Masks] = {}
+        self._vectors: dict[int, NDArray[np.float32]] = {}
 
     def match(self, queries: Sequence[Query]) -> Matches:
         """Evaluate each query over all papers."""
@@ -101,6 +102,8 @@ class Matcher:
     def evaluate(self, query: Query) -> Masks:
         """The papers that one query means."""
         if not isinstance(query, And | Or | Not):
+            if isinstance(query, Near):  # two that say the same may have been resolved apart
+                return self._leaf(query)
             leaf = self._leaves.get(query)
             if leaf is None:
                 leaf = self._leaves[query] = self._leaf(query)
@@ -119,8 +122,10 @@ class Matcher:
             return Masks(masks, keyword, title)
         return Masks(self.everything & ~self.evaluate(query.part).all)
 
-    def _leaf(self, leaf: Term | Label | Range) -> Masks:
+    def _leaf(self, leaf: Leaf) -> Masks:
         match leaf:
+            case Near():
+                return Masks(self._near(leaf))
             case Label(field, value):
                 found = self._labels[field].get(value, 0)
                 return Masks(found, found)
@@ -129,6 +134,19 @@ class Matcher:
         places = {name: self._term(leaf, name) for name in fields_of(leaf)}
         telling = reduce(or_, (mask for name, mask in places.items() if name not in ("title", "abstract")), 0)
         return Masks(reduce(or_, places.values()), telling, places.get("title", 0))
+
+    def _near(self, leaf: Near) -> int:
+        """The papers that are close in meaning, by whole numbers in float32: see `query.meaning`."""
+        if not leaf.vector:
+            return 0
+        size = len(leaf.vector)
+        vectors = self._vectors.get(size)
+        if vectors is None:
+            rows = (paper.vector if len(paper.vector) == size else bytes(size) for paper in self.papers)
+            vectors = np.frombuffer(b"".join(rows), np.int8).reshape(-1, size).astype(np.float32)
+            self._vectors[size] = vectors
+        close = vectors @ np.frombuffer(leaf.vector, np.int8).astype(np.float32) >= leaf.least
+        return int.from_bytes(np.packbits(close, bitorder="little").tobytes(), "little")
 
     def _term(self, term: Term, field: str) -> int:
         """The papers that have a term in one field: by words first, then, for a run of words, by looking."""

@@ -1,6 +1,7 @@
 """The topic language: what you can search, you can subscribe to.
 
-`parse` reads it, `str` of what it returns prints it, `matches` says whether a paper is meant and why. The grammar:
+`parse` reads it, `str` of what it returns prints it, `matches` says whether a paper is meant and why. What asks for
+meaning (`like:`, `about:`) must be given its vectors first, by `meaning.resolve`. The grammar:
 
     query   = either { "OR" either }                      AND binds closer than OR
     either  = part { ["AND"] part }                       words side by side mean AND
@@ -14,7 +15,7 @@ Pure: no Django, no clock; papers come as `Document` values.
 from subscriptions.query.document import Document
 from subscriptions.query.match import Hit, Match, matches
 from subscriptions.query.parse import QueryError, parse
-from subscriptions.query.tree import And, Label, Not, Or, Query, Range, Term
+from subscriptions.query.tree import And, Label, Near, Not, Or, Query, Range, Term
 
 __all__ = [
     "And",
@@ -22,6 +23,7 @@ __all__ = [
     "Hit",
     "Label",
     "Match",
+    "Near",
     "Not",
     "Or",
     "Query",

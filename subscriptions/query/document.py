@@ -16,7 +16,10 @@ LONGEST_COMPOUND = 4
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """A paper as the topic language sees it. Unknown numbers are 0, an unknown day is None."""
+    """A paper as the topic language sees it. Unknown numbers are 0, an unknown day is None.
+
+    `vector` is what the paper means, as `query.meaning` describes it; empty where that is not known.
+    """
 
     identifier: str
     title: str = ""
@@ -31,6 +34,7 @@ class Document:
     stars: int = 0
     comments: int = 0
     day: date | None = None
+    vector: bytes = b""
 
     def texts(self, field: str) -> tuple[str, ...]:
         """The texts of a field of words: one for title and abstract, one each for authors and the like."""

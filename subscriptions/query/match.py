@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from subscriptions.query.document import Document
-from subscriptions.query.tree import DEFAULT_FIELDS, And, Label, Not, Or, Query, Range, Term
+from subscriptions.query.meaning import is_close
+from subscriptions.query.tree import DEFAULT_FIELDS, And, Label, Leaf, Near, Not, Or, Query, Range, Term
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A leaf of the query that holds, and where.
 
-    For words: the text number `part` of `field`, characters [start, end). For labels and ranges start and end are 0.
+    For words: the text number `part` of `field`, characters [start, end). Of other leaves start and end are 0.
     """
 
-    leaf: Term | Label | Range
+    leaf: Leaf
     field: str
     part: int = 0
     start: int = 0
@@ -52,6 +53,8 @@ def holds(query: Query, paper: Document) -> bool:
             return value in paper.labels[field]
         case Range():
             return within(query, paper)
+        case Near():
+            return is_close(query, paper.vector)
 
 
 def fields_of(term: Term) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from subscriptions.query.tokens import FIELDS, OPERATORS, Token, tokens
 from subscriptions.query.tree import (
     LABEL_FIELDS,
     NAME_FIELDS,
+    NEAR_FIELDS,
     RANGE_FIELDS,
     WORD_FIELDS,
     Label,
+    Near,
     Query,
     Range,
     Term,
@@ -133,7 +135,7 @@ class _Parser:
         if name is None:
             raise self.unknown(token)
         value = self.peek()
-        if name == "id" and value.kind == "field" and FIELDS.get(value.text.lower()) == "id":  # id:arXiv:2606.01234
+        if name in {"id", "like"} and value.kind == "field" and FIELDS.get(value.text.lower()) == "id":  # arXiv:2606.…
             self.place += 1
             value = self.peek()
         if value.kind in {"end", "close", "AND", "OR", "NOT", "minus", "field"}:
@@ -145,6 +147,8 @@ class _Parser:
             return self.group(value, field=name, depth=depth)
         if name in RANGE_FIELDS:
             return self.count(value, self.range(value, field=name))
+        if name in NEAR_FIELDS:
+            return self.count(value, self.near(value, name))
         return self.count(value, self.label(value, name)) if name in LABEL_FIELDS else self.term(value, field=name)
 
     # Leaves -------------------------------------------------------------------------------------------------------
@@ -173,10 +177,7 @@ class _Parser:
             raise self.error(f"{field}: is not compared: write {_EXAMPLES[field]}.", token, without=True)
         value = token.text.strip('"').strip()
         if field == "id":
-            match = _ID.fullmatch(value)
-            if not match:
-                raise self.error(f"{value} is no id of a paper, such as {_EXAMPLES['id']}.", token)
-            return Label(field, match["id"].lower())
+            return Label(field, self.identifier(token, value))
         value = re.sub(r"[*.\s]+$", "", value.lower())
         if field == "source":
             value = {"hf": "huggingface"}.get(value, value)
@@ -185,6 +186,22 @@ class _Parser:
         if not value:
             raise self.error(f"{field}: needs something after it, such as {_EXAMPLES[field]}.", token)
         return Label(field, value)
+
+    def near(self, token: Token, field: str) -> Near:
+        if token.kind == "range":
+            raise self.error(f"{field}: is not compared: write {_EXAMPLES[field]}.", token, without=True)
+        value = unicodedata.normalize("NFC", re.sub(r"[*\s]+$", "", " ".join(token.text.strip('"').split())))
+        if field == "like":
+            return Near(field, self.identifier(token, value))
+        if not any(words(value)):
+            raise self.error(f"There is no word in {token.text}.", token, without=True)
+        return Near(field, value)
+
+    def identifier(self, token: Token, value: str) -> str:
+        match = _ID.fullmatch(value)
+        if not match:
+            raise self.error(f"{value} is no id of a paper, such as {_EXAMPLES['id']}.", token)
+        return match["id"].lower()
 
     def range(self, token: Token, *, field: str) -> Range:
         operator, number = "", token
@@ -263,7 +280,7 @@ class _Parser:
         near = difflib.get_close_matches(token.text.lower(), FIELDS, n=1)
         if near:
             return self.error(f"There is no field {token.text}: (did you mean {near[0]}:?).", token, put=f"{near[0]}:")
-        known = " ".join(f"{name}:" for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS))
+        known = " ".join(f"{name}:" for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS, *NEAR_FIELDS))
         rest = re.match(r'[^\s()"]*', self.text[token.end :])
         end = token.end + (rest.end() if rest else 0)
         whole = Token("chunk", self.text[token.start : end], token.start, end)
@@ -334,5 +351,8 @@ _EXAMPLES = {
     "comments": "comments:>=3",
     "year": "year:2026",
     "date": "date:>=2026-06-01",
+    "like": "like:2606.01234",
+    "about": 'about:"robots that learn from video"',
 }
-assert _EXAMPLES.keys() == {*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS} and set(NAME_FIELDS) <= set(WORD_FIELDS)
+assert _EXAMPLES.keys() == {*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS, *NEAR_FIELDS}
+assert set(NAME_FIELDS) <= set(WORD_FIELDS)

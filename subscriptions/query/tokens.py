@@ -3,10 +3,10 @@
 import re
 from typing import NamedTuple
 
-from subscriptions.query.tree import LABEL_FIELDS, RANGE_FIELDS, WORD_FIELDS
+from subscriptions.query.tree import LABEL_FIELDS, NEAR_FIELDS, RANGE_FIELDS, WORD_FIELDS
 
 #: What people write for a field; arXiv's own short names are among them.
-FIELDS = {name: name for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS)} | {
+FIELDS = {name: name for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS, *NEAR_FIELDS)} | {
     "ti": "title",
     "abs": "abstract",
     "au": "author",

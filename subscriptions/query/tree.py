@@ -14,6 +14,8 @@ DEFAULT_FIELDS = ("title", "keyword", "abstract")
 NAME_FIELDS = ("author", "org")
 LABEL_FIELDS = ("cat", "source", "id", "has")
 RANGE_FIELDS = ("votes", "stars", "comments", "year", "date")
+#: Fields of meaning: close to a paper, or to a text.
+NEAR_FIELDS = ("like", "about")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,23 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """Close in meaning to a paper (`like`, its id) or to a text (`about`).
+
+    `query.meaning` fills in the vector to be close to (int8) and the least product that is close; before that, and
+    where there is no such paper, a leaf never holds. Both are no part of what the query says.
+    """
+
+    field: str
+    value: str
+    vector: bytes = dataclasses.field(default=b"", repr=False, compare=False)
+    least: int = dataclasses.field(default=0, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.field}:{self.value}" if self.field == "like" else f'{self.field}:"{self.value}"'
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     part: "Query"
 
@@ -98,7 +117,8 @@ class Or:
         return " OR ".join(str(part) for part in self.parts)
 
 
-Query: TypeAlias = Term | Label | Range | Not | And | Or
+Leaf: TypeAlias = Term | Label | Range | Near
+Query: TypeAlias = Leaf | Not | And | Or
 
 
 def all_of(parts: Iterable[Query]) -> Query:

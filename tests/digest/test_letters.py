@@ -16,7 +16,8 @@ from digest.letter import HTML_BYTES, Press
 from digest.models import Edition
 from digest.names import delivery_of, name_of
 from digest.reasons import reasons
-from subscriptions.query import Document, matches, parse
+from subscriptions.query import Document, matches
+from subscriptions.query.meaning import resolve
 from tests import make
 from tests.make import DAY, NOW
 from tests.strict import read
@@ -173,10 +174,10 @@ def test_names_are_not_those_of_a_neighbour():
 @given(st.lists(queries.trees, min_size=1, max_size=8), queries.documents)
 @hypothesis_settings(max_examples=300)
 def test_the_explainer_gives_the_reasons_of_the_matcher(trees, document):
-    explainer = Explainer(document)
+    explainer = Explainer(document, lambda query: resolve(query, queries.point_of))
     for tree in trees:
         query = str(tree)
-        match = matches(parse(query), document)
+        match = matches(queries.read(query), document)
         found = explainer.reasons(query)
         if match:
             assert found == reasons(match, document)

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from digest.reasons import MOST, Reason, reasons
 from subscriptions.query import Document, matches, parse
+from subscriptions.query.meaning import Point, resolve
 
 PAPER = Document(
     identifier="2606.90001",
@@ -74,3 +76,19 @@ def test_a_category_of_its_own_name_is_told_before_one_inside_it():
     paper = Document("2606.90002", categories=("math.AG", "math"))
 
     assert lines("cat:math", paper) == ["category math"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("like:2606.90002", "close in meaning to 2606.90002"),
+        ('about:"robots that walk"', "close in meaning to “robots that walk”"),
+        ("about:" + "x" * 70, "close in meaning to “…”"),
+        (f'about:"{"walking " * 20}"', f"close in meaning to “{'walking ' * 7}…”".replace(" …", "…")),
+    ],
+)
+def test_closeness_in_meaning_is_told_with_what_was_asked_for(query, said):
+    paper = replace(PAPER, vector=bytes([100, 0]))
+    asked = resolve(parse(query), lambda leaf: Point(bytes([127, 0]), 0.1))
+
+    assert [str(reason) for reason in reasons(matches(asked, paper), paper)] == [said]

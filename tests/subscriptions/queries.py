@@ -10,7 +10,8 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from subscriptions.query import Document, Label, Query, Range, Term
+from subscriptions.query import Document, Label, Near, Query, Range, Term, parse
+from subscriptions.query.meaning import Point, resolve
 from subscriptions.query.tree import RANGE_FIELDS, WORD_FIELDS, all_of, any_of, none_of
 from subscriptions.query.words import words
 
@@ -34,6 +35,9 @@ LABELS = {
     "has": PROPERTIES,
 }
 NUMBERS = (0, 0, 1, 2, 3, 5, 20, 100, 101)
+#: Vectors of a few small components, so that some are close and some are not.
+DIMENSIONS = 4
+NEAR = {"like": IDENTIFIERS, "about": ("robots that learn", "Poincaré's models", "a -b OR c", "世界")}
 FIRST_DAY, DAYS = date(2025, 11, 1), 240
 
 
@@ -54,11 +58,29 @@ def document(random: Random) -> Document:
         stars=stars,
         comments=comments,
         day=_day(random) if random.randint(0, 9) else None,
+        vector=_vector(random) if random.randint(0, 9) else b"",
     )
 
 
 def _text(random: Random, longest: int) -> str:
     return "".join(random.choice(SPELLED) + random.choice(SEPARATORS) for _ in range(random.randint(0, longest)))
+
+
+def _vector(random: Random) -> bytes:
+    return bytes(random.choice((0, 1, 90, 127, 129, 200)) for _ in range(DIMENSIONS))
+
+
+def point_of(leaf: Near) -> Point | None:
+    """What a leaf is close to: the same whoever asks; nothing for one of them."""
+    if leaf.value == IDENTIFIERS[-1]:
+        return None
+    random = Random(str(leaf))
+    return Point(_vector(random), random.choice((0.01, 0.1, 0.3)))
+
+
+def read(text: str) -> Query:
+    """The query that a text is, resolved."""
+    return resolve(parse(text), point_of)
 
 
 def _some(random: Random, values: Sequence[str], most: int = 3) -> tuple[str, ...]:
@@ -81,7 +103,10 @@ def tree(random: Random, depth: int = 4) -> Query:
 
 
 def leaf(random: Random) -> Query:
-    match random.randint(0, 9):
+    match random.randint(0, 10):
+        case 10:
+            field = random.choice(list(NEAR))
+            return resolve(Near(field, random.choice(NEAR[field])), point_of)
         case 0 | 1:
             field = random.choice(list(LABELS))
             return Label(field, random.choice(LABELS[field]))

@@ -271,7 +271,7 @@ def test_and_and_or_commute():
 def test_the_normal_form_and_its_print_mean_what_was_written():
     for a, b, paper in pairs(1_000):
         for query in (And((a, Or((b, Not(a))))), Or((Or((a, b)), Not(And((b, a)))))):
-            assert holds(parse(str(query)), paper) == holds(query, paper)
+            assert holds(queries.read(str(query)), paper) == holds(query, paper)
 
 
 def leaves_wanted(query, *, wanted=True):

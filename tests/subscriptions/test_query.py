@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriptions.query import And, Label, Not, Or, QueryError, Range, Term, parse
+from subscriptions.query import And, Label, Near, Not, Or, QueryError, Range, Term, parse
 from subscriptions.query.parse import LONGEST
 from tests.subscriptions import queries
 from tests.subscriptions.test_words import LIGATURES
@@ -66,6 +66,11 @@ A, B, C = word("a"), word("b"), word("c")
         ("id:2606.90001v2", Label("id", "2606.90001")),
         ("arXiv:2606.90001", Label("id", "2606.90001")),
         ("id:math.GT/0606001", Label("id", "math.gt/0606001")),
+        ("like:2606.90001v2", Near("like", "2606.90001")),
+        ("like:arXiv:2606.90001", Near("like", "2606.90001")),
+        ('about:"Robots  that learn"', Near("about", "Robots that learn")),
+        ("about:robots -about:cats", And((Near("about", "robots"), Not(Near("about", "cats"))))),
+        ("about:robot*", Near("about", "robot")),
         ("votes:20", Range("votes", 20, 20)),
         ("votes:=20", Range("votes", 20, 20)),
         ("votes: >= 20", Range("votes", 20, None)),
@@ -98,6 +103,8 @@ def test_a_text_is_read_as_a_tree(text, query):
         ("votes:>19", "votes:>=20"),
         ("date:2026-06", "date:2026-06-01..2026-06-30"),
         ('source:"my blog" cat:CS.cl', 'source:"my blog" cat:cs.cl'),
+        ("about:Robots like:2606.90001", 'about:"Robots" like:2606.90001'),
+        ("about:Schro\u0308dinger", 'about:"Schrödinger"'),
         ('cat:"-cs"', 'cat:"-cs"'),
         ('cat:"//x"', 'cat:"//x"'),
         ("cat:cs.**", "cat:cs"),
@@ -144,6 +151,7 @@ def check(text):
 
 PIECES = (
     *'( ) ( ) " “ ” - - NOT AND OR * ** : .. > >= < = title: ti: cat: id: has: votes: date: year: source:'.split(),
+    *"like: about:".split(),
     *"titel: arXiv: code cs.CL cs.* 2606.90001v2 20 5..9 9..5 2026-06 2026-13-01 99999999999999999999 a b*c".split(),
     *"transformer* C++ C# fusion vision-language Poincaré é ½ ⑴ ﷺ 机器人 İ ǰ ﬁ 𝐁 ͺ ｱｲ ㈠ 's _ // , # +".split(),
     *("http://example.org/a?b=c", "\xad", "\u200b", "\x85", "\0", "\n", " ", " "),
@@ -253,6 +261,12 @@ def test_the_largest_queries_are_read(text):
         ("has:money", "takes one of code", "money", ""),
         ('cat:"" robot', "needs something after it", '""', ""),
         ("id:a/b", "is no id of a paper", "a/b", ""),
+        ("like:robots/x", "is no id of a paper", "robots/x", ""),
+        ("about:", 'such as about:"robots that learn from video"', "about:", ""),
+        ("about:(a b)", "takes one value", "(", ""),
+        ("about:>3", "about: is not compared", ">", "about:3"),
+        ('robots about:"…"', "There is no word in", '"…"', ""),
+        ("lik:2606.90001", "did you mean like:", "lik:", "like:2606.90001"),
         (">=20", "A comparison needs a field", ">=", ""),
         ("votes:many", "votes: takes a number", "many", ""),
         ("votes:-5", "votes: needs something after it", "votes:", ""),
