@@ -17,7 +17,7 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 
-from digest.deliveries import queue  # noqa: E402
+from digest.deliveries import garbage, queue  # noqa: E402
 from digest.documents import documents  # noqa: E402
 from digest.models import Delivery, Edition, Listing, Paper, Placement  # noqa: E402
 from subscriptions.models import Subscriber, Subscription  # noqa: E402
@@ -122,7 +122,7 @@ def main(subscribers):
     with measured("match and compose"):
         for start in range(0, subscribers, queue.BLOCK):
             block = list(Subscriber.objects.order_by("pk").values_list("pk", flat=True)[start : start + queue.BLOCK])
-            with queue._without_gc():
+            with garbage.left_alone():
                 pairs += sum(len(digest.papers) for digest in run._compose(queue._subscribers(block)))
     del run
     with measured("the same, into the ledger"):
