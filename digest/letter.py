@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.formats import date_format
 
 from digest import prose
-from digest.documents import documents
+from digest.documents import Points, documents
 from digest.explain import Encoded, Explainer
 from digest.models import Edition, Paper, Placement
 from digest.names import name_of
@@ -121,6 +121,7 @@ class Press:
         self.frame_text = Parts("email/digest/body.txt", context, links)
         self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"]).around()
         self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"]).around()
+        self.points = Points()
         self._openings: dict[str, Opening] = {}
         #: topic → paper → reason
         self._reasons: dict[str, dict[int, Encoded]] = {}
@@ -193,7 +194,7 @@ class Press:
             "note_html": prose.markdown(self.notes.get(paper.pk, "")),
             "note_text": prose.markdown_text(self.notes.get(paper.pk, "")),
         }
-        return Rendered(context, Explainer(document))
+        return Rendered(context, Explainer(document, self.points.resolved))
 
     def _sections(self, row: Taken, *, full: int = ALL, shown: int = ALL) -> tuple[list[bytes], list[bytes]]:
         """The sections as HTML and as text. Of the HTML the first `shown` papers alone, and after `full` brief."""

@@ -10,6 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import get_connection
 from redis.exceptions import RedisError
 
+from digest import meaning
+
 
 @register(Tags.compatibility)
 def redis_keeps_its_keys(**options: Any) -> list[CheckMessage]:
@@ -39,4 +41,14 @@ def mail_can_leave(**options: Any) -> list[CheckMessage]:
         get_connection()
     except (ImportError, ImproperlyConfigured) as error:
         return [Error(f"EMAIL_URL names a way to send that cannot be used: {error}", id="paperboy.E002")]
+    return []
+
+
+@register(Tags.compatibility)
+def meaning_can_be_told(**options: Any) -> list[CheckMessage]:
+    """The class that DIGEST_MEANING names is there."""
+    try:
+        meaning.kind()
+    except ImportError as error:
+        return [Error(f"DIGEST_MEANING names a class that cannot be used: {error}", id="paperboy.E003")]
     return []

@@ -111,6 +111,10 @@ try:
     DIGEST_ARXIV_HOLIDAYS = [date.fromisoformat(str(day)) for day in DIGEST_ARXIV_HOLIDAYS]
 except ValueError as error:
     refuse(f"DIGEST_ARXIV_HOLIDAYS takes days like 2026-11-26, with commas between: {error}.")
+#: What tells what texts mean: wordllama, off, or the dotted name of a class like digest.meaning.WordLlama.
+DIGEST_MEANING: str = read("str", "DIGEST_MEANING", "wordllama")
+if DIGEST_MEANING not in {"wordllama", "off"} and "." not in DIGEST_MEANING:
+    refuse(f"DIGEST_MEANING must be wordllama, off, or the dotted name of a class, not {DIGEST_MEANING!r}.")
 if DIGEST_TODAY and not DEBUG:
     refuse("DIGEST_TODAY is for replays and demonstrations: unset it, or set DEBUG=1.")
 if not 1 <= DIGEST_EDITION_DAYS <= DIGEST_REFRESH_DAYS <= 30:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from digest import compose, schedule
 from digest.deliveries import garbage, ledger, runs
-from digest.documents import documents
+from digest.documents import Points, documents
 from digest.models import Announce, Delivery, Edition, Pace, Paper, Placement, Readership, Run
 from digest.schedule import Due, Habit
 from subscriptions.matching import Matcher, Matches
@@ -128,6 +128,7 @@ class _Run:
         self.papers = list(announce)
         rows = _in_bulk(self.papers)
         self.matcher = Matcher(documents(rows[key] for key in self.papers))
+        self.points = Points()
         self.visible = _visible([announce[key] for key in self.papers])
         #: query text → row of the matches, None for one that cannot be read
         self.rows: dict[str, int | None] = {}
@@ -197,7 +198,7 @@ class _Run:
                 self.rows[text] = first + len(queries) - 1
             except QueryError:
                 self.rows[text] = None
-        self.matches += compose.best_first(self.matcher.match(queries), len(self.papers))
+        self.matches += compose.best_first(self.matcher.match(self.points.all_resolved(queries)), len(self.papers))
 
     def _sent(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """reader × P + paper for every candidate that one of these subscribers was given before; sorted."""
