@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,35 @@ class Candidates:
         return int(self.visible.shape[1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tastes:
+    """How far papers fall behind for readers who have a taste.
+
+    row: int32 (R), the reader's row of `shift`, or -1. shift: int32 (rows, P), 0 to `most`.
+    """
+
+    row: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    most: int
+
+    @classmethod
+    def none(cls, readers: int) -> Self:
+        return cls(row=np.full(readers, -1, np.int32), shift=np.zeros((0, 0), np.int32), most=0)
+
+    def of(self, reader: NDArray[np.integer], paper: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Ranks by which each of these papers falls behind; 0 for readers without a taste."""
+        found = np.zeros(len(reader), np.int64)
+        if len(self.shift):
+            row = self.row[reader]
+            has = row >= 0
+            found[has] = self.shift[row[has], paper[has]]
+        return found
+
+    def order(self, row: NDArray[np.integer], depth: int) -> NDArray[np.int64]:
+        """The first `depth` papers of the edition in the order of these tastes: int64 (rows, depth)."""
+        return np.argsort(np.arange(depth) + self.shift[row, :depth], axis=1, kind="stable")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The chosen papers of all readers, ordered by reader, section and worth. Topic -1 is the trending section.
@@ -78,31 +107,40 @@ def best_first(matches: Matches, papers: int) -> Matches:
     return Matches(matches.starts, paper.astype(np.int32), (TITLE - step).astype(np.int8))
 
 
-def choose(readers: Readers, candidates: Candidates, matches: Matches, sent: NDArray[np.int64]) -> Choice:
+def choose(
+    readers: Readers,
+    candidates: Candidates,
+    matches: Matches,
+    sent: NDArray[np.int64],
+    tastes: Tastes | None = None,
+) -> Choice:
     """Choose each reader's papers.
 
     `matches` come from `best_first`. `sent`: int64, sorted, reader × P + paper for each that a reader has had before.
     """
     count, papers, topics = len(readers.most), candidates.count, len(readers.query)
+    tastes = tastes or Tastes.none(count)
+    ranks = _ranks(papers) + tastes.most
     # Rows are sorted as whole numbers that carry their columns: three times as fast as sorting by several keys.
     by_paper = _Key(count, papers, TIERS, topics)
-    reader, topic, paper, tier = _wanted(readers, candidates, matches, sent)
+    reader, topic, paper, tier = _wanted(readers, candidates, matches, sent, tastes)
     reader, paper, step, topic = by_paper.sorted(reader, paper, TITLE - tier, topic)
     best = _first_of(reader, paper)
     reader, topic, paper, rank = reader[best], topic[best], paper[best], _rank(paper, step, papers)[best]
+    rank += tastes.of(reader, paper)
     if _capped(readers):
-        topic, rank, paper = _Key(topics, _ranks(papers), papers).sorted(topic, rank, paper)
+        topic, rank, paper = _Key(topics, ranks, papers).sorted(topic, rank, paper)
         keep = _number_in(topic) < readers.cap[topic]
         topic, rank, paper = topic[keep], rank[keep], paper[keep]
         reader = readers.reader[topic].astype(np.int64)
-    reader, rank, paper, topic = _Key(count, _ranks(papers), papers, topics).sorted(reader, rank, paper, topic)
+    reader, rank, paper, topic = _Key(count, ranks, papers, topics).sorted(reader, rank, paper, topic)
     keep = _number_in(reader) < readers.most[reader]
     reader, rank, paper, topic = reader[keep], rank[keep], paper[keep], topic[keep]
-    more_reader, more_paper = _trending(readers, candidates, sent, reader, paper)
-    reader, section, rank, paper = _Key(count, topics + 1, _ranks(papers), papers).sorted(
+    more_reader, more_paper = _trending(readers, candidates, sent, tastes, chosen=(reader, paper))
+    reader, section, rank, paper = _Key(count, topics + 1, ranks, papers).sorted(
         np.concatenate([reader, more_reader]),
         np.concatenate([topic, np.full(len(more_reader), topics)]),
-        np.concatenate([rank, more_paper]),
+        np.concatenate([rank, more_paper + tastes.of(more_reader, more_paper)]),
         np.concatenate([paper, more_paper]),
     )
     return Choice(reader, np.where(section == topics, -1, section), paper)
@@ -146,16 +184,18 @@ class _Key:
         return found[::-1]
 
 
-def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows) -> list[_Rows]:
+def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows, tastes: Tastes) -> list[_Rows]:
     """Every (reader, topic, paper, tier) that matches, is visible and was not sent, and may be chosen.
 
-    Of a topic's papers only as many of the best may be as the letter holds, besides those that fall away here.
+    Of a topic's papers only as many of the best may be as the letter holds, besides those that fall away here; for a
+    reader with a taste any may be.
     """
     first = matches.starts[readers.query]
     counts = matches.starts[readers.query + 1] - first
     if not _capped(readers):
         away = (~candidates.visible).sum(axis=1)[readers.kind]
         away += np.bincount(sent // max(1, candidates.count), minlength=len(readers.most))
+        away[tastes.row >= 0] = candidates.count
         counts = np.minimum(counts, (readers.most + away)[readers.reader])
     topic = np.repeat(np.arange(len(readers.query)), counts)
     pair = np.arange(len(topic)) + np.repeat(first - np.cumsum(counts) + counts, counts)
@@ -185,13 +225,14 @@ def _number_in(group: _Rows) -> _Rows:
 
 
 def _trending(
-    readers: Readers, candidates: Candidates, sent: _Rows, reader: _Rows, paper: _Rows
+    readers: Readers, candidates: Candidates, sent: _Rows, tastes: Tastes, *, chosen: tuple[_Rows, _Rows]
 ) -> tuple[_Rows, _Rows]:
-    """The first papers of the edition that a reader has not had and does not get by a topic."""
+    """The first papers of the edition that a reader has not had and does not get by a topic: not one of `chosen`."""
+    reader, paper = chosen
     count, depth = len(readers.most), min(TRENDING_DEPTH, candidates.count)
-    chosen = np.bincount(reader, minlength=count)
+    had = np.bincount(reader, minlength=count)
     has_topics = np.bincount(readers.reader, minlength=count) > 0
-    room = np.minimum(readers.most - chosen, np.where(has_topics, TRENDING, readers.most)) * readers.trending
+    room = np.minimum(readers.most - had, np.where(has_topics, TRENDING, readers.most)) * readers.trending
     free = candidates.visible[readers.kind, :depth]
     near = paper < depth
     free[reader[near], paper[near]] = False
@@ -199,9 +240,21 @@ def _trending(
         had_reader, had_paper = np.divmod(sent, candidates.count)
         near = had_paper < depth
         free[had_reader[near], had_paper[near]] = False
-    free &= np.cumsum(free, axis=1, dtype=np.int32) <= room[:, None]
-    more_reader, more_paper = np.nonzero(free)
+    first = np.cumsum(free, axis=1, dtype=np.int32) <= room[:, None]
+    fond = np.flatnonzero(tastes.row >= 0)
+    if len(fond):
+        first[fond] = _first_free(free[fond], tastes.order(tastes.row[fond], depth), room[fond])
+    more_reader, more_paper = np.nonzero(free & first)
     return more_reader.astype(np.int64), more_paper.astype(np.int64)
+
+
+def _first_free(free: NDArray[np.bool_], order: NDArray[np.int64], room: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Of each row the first `room` that are free, taken in an order of the row's own."""
+    inner = np.take_along_axis(free, order, axis=1)
+    inner &= np.cumsum(inner, axis=1, dtype=np.int32) <= room[:, None]
+    found = np.empty_like(free)
+    np.put_along_axis(found, order, inner, axis=1)
+    return found
 
 
 class Section(NamedTuple):

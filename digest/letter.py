@@ -46,6 +46,8 @@ REASONS_KEPT, OPENINGS_KEPT = 100_000, 10_000
 _MARK = f"\ue000{token_hex(8)}:{{}}\ue001"
 _CUT = re.compile(_MARK.format(r"(\w+)"))
 
+#: What is each letter's own about a paper.
+MARKS = ("reason", "token")
 #: Encoded text, to be joined.
 Pieces: TypeAlias = Sequence[bytes]
 
@@ -75,17 +77,17 @@ class Parts:
 
 
 class Rendered:
-    """One paper as it stands in every letter, before and after its reason."""
+    """One paper as it stands in every letter, around its reason and the token of the link that asks what one says."""
 
     def __init__(self, context: dict[str, Any], why: Explainer) -> None:
         self._context, self.why = context, why
-        self.html = Parts("email/digest/paper.html", context, ["reason"]).around()
-        self.text = Parts("email/digest/paper.txt", context, ["reason"]).around()
+        self.html = Parts("email/digest/paper.html", context, MARKS).around()
+        self.text = Parts("email/digest/paper.txt", context, MARKS).around()
 
     @cached_property
     def brief(self) -> tuple[bytes, ...]:
         """For letters that grow too long."""
-        return Parts("email/digest/paper.html", {**self._context, "abstract": ""}, ["reason"]).around()
+        return Parts("email/digest/paper.html", {**self._context, "abstract": ""}, MARKS).around()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Press:
         self._reasons_kept = 0
         self.unsubscribe_link = Link("unsubscribe", Scope.UNSUBSCRIBE)
         self.manage_link = Link("link", Scope.LINK)
+        self.feedback_link = Link("feedback", Scope.FEEDBACK, 0)
         self.headers = headers(edition)
         self.domain, self.bounce_domain = settings.DIGEST_DOMAIN, settings.DIGEST_BOUNCE_DOMAIN
 
@@ -188,6 +191,7 @@ class Press:
     def _render(self, paper: Paper, document: Document) -> Rendered:
         context = {
             "paper": paper,
+            "feedback_url": self.feedback_link.before,
             "authors": authors_line(paper),
             "abstract": shorten(paper.ai_summary or paper.abstract, ABSTRACT_CHARACTERS),
             "is_summary": bool(paper.ai_summary),
@@ -202,6 +206,7 @@ class Press:
         text: list[bytes] = []
         _, _, html_end = self.section_html
         *_, text_end = self.section_text
+        token = encode(self.feedback_link.token(row))
         number = 0
         for label, query, keys in row.sections:
             opening = self._openings.get(label) or self._opening(label)
@@ -218,13 +223,13 @@ class Press:
                     if not begun_html:
                         html.append(opening.html_section)
                         begun_html = True
-                    before, after = rendered.html if number < full else rendered.brief
-                    html += (before, opening.html, reason.html, after)
+                    before, between, after = rendered.html if number < full else rendered.brief
+                    html += (before, opening.html, reason.html, between, token, after)
                 if not begun_text:
                     text.append(opening.text_section)
                     begun_text = True
-                before, after = rendered.text
-                text += (before, opening.text, reason.text, after)
+                before, between, after = rendered.text
+                text += (before, opening.text, reason.text, between, token, after)
                 number += 1
             if begun_html:
                 html.append(html_end)
@@ -274,9 +279,9 @@ class Press:
 class Link:
     """A kind of link, each reader's with its own token."""
 
-    def __init__(self, view: str, scope: Scope) -> None:
+    def __init__(self, view: str, scope: Scope, *more: object) -> None:
         self.scope = scope
-        self.before, self.after = (settings.DIGEST_BASE_URL + reverse(view, args=["TOKEN"])).split("TOKEN")
+        self.before, self.after = (settings.DIGEST_BASE_URL + reverse(view, args=["TOKEN", *more])).split("TOKEN")
         self._encoded = encode(self.before)
 
     def token(self, row: Taken) -> str:

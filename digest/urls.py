@@ -2,7 +2,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from digest.views import days, health
+from digest.views import days, feedback, health
 
 
 class DayConverter:
@@ -20,6 +20,8 @@ register_converter(DayConverter, "day")
 urlpatterns = [
     path("", days.front, name="front"),
     path("papers/date/<day:day>", days.edition, name="edition"),
+    path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),
+    path("taste/<str:token>", feedback.taste, name="taste"),
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),
 ]

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     MANAGE = "manage"
     #: What an opened manage page works with.
     SESSION = "session"
+    #: Says more or less of a paper; stands in every letter.
+    FEEDBACK = "feedback"
 
 
 #: How long a link of a scope works; unsubscribing works for as long as letters exist.
@@ -31,6 +33,7 @@ LIFE: dict[Scope, timedelta | None] = {
     Scope.LINK: None,
     Scope.MANAGE: timedelta(minutes=15),
     Scope.SESSION: timedelta(hours=2),
+    Scope.FEEDBACK: None,
 }
 LONGEST = 200
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from numpy.typing import NDArray
 
-from digest import compose, schedule
+from digest import compose, feedback, schedule
 from digest.deliveries import garbage, ledger, runs
 from digest.documents import Points, documents
 from digest.models import Announce, Delivery, Edition, Pace, Paper, Placement, Readership, Run
@@ -129,6 +129,7 @@ class _Run:
         rows = _in_bulk(self.papers)
         self.matcher = Matcher(documents(rows[key] for key in self.papers))
         self.points = Points()
+        self.tastes = feedback.Tastes([paper.vector for paper in self.matcher.papers])
         self.visible = _visible([announce[key] for key in self.papers])
         #: query text → row of the matches, None for one that cannot be read
         self.rows: dict[str, int | None] = {}
@@ -166,6 +167,7 @@ class _Run:
             compose.Candidates(visible=self.visible),
             self.matches,
             self._sent(np.array(list(number), np.int64)),
+            self.tastes.of(list(number)),
         )
         return compose.digests(
             choice,

@@ -2,6 +2,7 @@
 
 from digest.models import lookups as lookups
 from digest.models.editions import Edition, Placement
+from digest.models.feedback import Feedback
 from digest.models.ledger import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Readership, Run
 from digest.models.papers import Announce, Fetch, Listing, Observation, Pace, Paper, Source
 from digest.models.search import Analysis, Stamp
@@ -15,6 +16,7 @@ __all__ = [
     "Delivery",
     "DeliveryEvent",
     "Edition",
+    "Feedback",
     "Fetch",
     "Listing",
     "Observation",

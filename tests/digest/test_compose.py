@@ -18,6 +18,7 @@ from digest.compose import (
     Choice,
     Readers,
     Section,
+    Tastes,
     best_first,
     choose,
     digests,
@@ -38,6 +39,8 @@ class Reader(NamedTuple):
     trending: bool = False
     kind: int = 0
     sent: frozenset[int] = frozenset()
+    #: by how many ranks each paper falls behind for this reader, where they have a taste
+    taste: tuple[int, ...] | None = None
 
 
 class World(NamedTuple):
@@ -67,11 +70,18 @@ def chosen(world):
     )
     visible = np.array([[paper not in row for paper in range(world.papers)] for row in world.hidden], np.bool_)
     sent = [number * world.papers + paper for number, reader in enumerate(world.readers) for paper in reader.sent]
+    tastes = [reader.taste for reader in world.readers if reader.taste is not None]
+    rows = np.cumsum([reader.taste is not None for reader in world.readers]).astype(np.int32) - 1
     choice = choose(
         readers,
         Candidates(visible=visible.reshape(len(world.hidden), -1)),
         best_first(matches, world.papers),
         np.array(sorted(sent), np.int64),
+        Tastes(
+            row=np.where([reader.taste is not None for reader in world.readers], rows, -1).astype(np.int32),
+            shift=np.array(tastes, np.int32).reshape(len(tastes), world.papers),
+            most=world.papers,
+        ),
     )
     first = np.searchsorted(readers.reader, np.arange(len(world.readers)))
     sections = [{} for _ in world.readers]
@@ -86,12 +96,13 @@ def composed(reader, world):
     wanted = [
         paper for paper in range(world.papers) if paper not in world.hidden[reader.kind] and paper not in reader.sent
     ]
+    taste = reader.taste or (0,) * world.papers
     best = {}  # paper: (worth, topic); a smaller worth is better
     for paper in wanted:
         tiers = [(-topic.found[paper], at) for at, topic in enumerate(reader.topics) if paper in topic.found]
         if tiers:
             tier, at = min(tiers)
-            best[paper] = (paper + (TITLE + tier) * int(world.papers * TIER), at)
+            best[paper] = (paper + (TITLE + tier) * int(world.papers * TIER) + taste[paper], at)
     order = sorted(best, key=lambda paper: (best[paper][0], paper))
     capped = []
     for paper in order:
@@ -101,7 +112,11 @@ def composed(reader, world):
     kept = capped[: reader.most]
     sections = [(at, [paper for paper in kept if best[paper][1] == at]) for at in range(len(reader.topics))]
     room = min(reader.most - len(kept), TRENDING if reader.topics else reader.most) if reader.trending else 0
-    trending = [paper for paper in wanted if paper < TRENDING_DEPTH and paper not in kept][:room]
+    top = sorted(
+        (paper for paper in wanted if paper < TRENDING_DEPTH and paper not in kept),
+        key=lambda paper: (paper + taste[paper], paper),
+    )
+    trending = top[:room]
     return [(at, papers) for at, papers in [*sections, (-1, trending)] if papers]
 
 
@@ -127,6 +142,7 @@ def random_world(random):
                 trending=random.random() < 0.5,
                 kind=random.randrange(kinds),
                 sent=some(random.choice((0, 0, 0.2, 0.9))),
+                taste=random.choice((None, None, tuple(random.randint(0, papers) for _ in range(papers)))),
             )
             for _ in range(random.choice((0, 1, 2, 3, 8)))
         ),
@@ -230,6 +246,13 @@ def test_what_was_sent_or_is_not_wanted_makes_room_for_the_next():
     reader = Reader((titles(0, 1, 2, 3),), most=2, kind=1, sent=frozenset({1}))
 
     assert letter(reader, hidden=(frozenset(), frozenset({0}))) == [(0, [2, 3])]
+
+
+def test_a_taste_moves_papers_within_topics_and_among_the_trending():
+    taste = (9, 9, 0, 9, 9, 9, 0, 9, 9, 9)
+
+    assert letter(Reader((titles(1, 2, 3),), most=2, taste=taste)) == [(0, [2, 1])]
+    assert letter(Reader(trending=True, most=3, taste=taste)) == [(-1, [2, 6, 0])]
 
 
 def test_too_many_at_once_are_refused_rather_than_mixed_up():
