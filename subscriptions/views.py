@@ -41,6 +41,7 @@ def broken_link(view: View) -> View:
     return wrapped
 
 
+@csrf_exempt  # cached pages and other sites carry the form; it has no rights but to ask a mailbox for its consent
 @require_POST
 def subscribe(request: HttpRequest) -> HttpResponse:
     """The answer is the same for new, known and suppressed addresses; only the mailbox sees a difference."""

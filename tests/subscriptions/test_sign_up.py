@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from django.test import Client
 
 from subscriptions import forms, notices, outbox, tokens
 from subscriptions.models import Consent, Notice, Subscriber
@@ -41,6 +42,15 @@ def test_an_address_alone_is_enough(client):
 
     assert (response.status_code, response.url) == (302, "/subscribe/check-inbox")
     assert Notice.objects.get().kind == "confirm"
+
+
+def test_a_form_without_cookie_or_token_is_taken_as_pages_are_kept_and_embedded():
+    client = Client(enforce_csrf_checks=True, headers={"Origin": "https://elsewhere.example.org"})
+
+    response = sign_up(client)
+
+    assert (response.status_code, response.url) == (302, "/subscribe/check-inbox")
+    assert not response.cookies
 
 
 def test_the_answer_is_the_same_for_every_address(client):
@@ -169,8 +179,6 @@ def test_the_link_in_a_letter_opens_nothing_but_mails_a_fresh_one(client):
 
 @pytest.mark.parametrize("data", [{"List-Unsubscribe": "One-Click"}, {}])
 def test_one_click_ends_all_mail_without_cookies_or_redirects(data):
-    from django.test import Client
-
     reader = make.subscriber()
     client = Client(enforce_csrf_checks=True)
     url = "/u/" + tokens.issue(Scope.UNSUBSCRIBE, reader.pk, now=NOW)
