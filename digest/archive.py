@@ -10,7 +10,7 @@ from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from digest import ranking
-from digest.models import Announce, Edition, Observation, Paper, Placement
+from digest.models import Announce, Edition, Listing, Observation, Paper, Placement
 from digest.periods import Period
 
 #: Days that a paper may trend for.
@@ -116,3 +116,8 @@ def _rises(first: date, *, now: datetime) -> dict[int, int]:
         for key, votes, then in papers.values_list("pk", "votes", "then")
         if then is not None
     }
+
+
+def paper(identifier: str) -> Paper | None:
+    """A paper that readers may see: one that a source has listed."""
+    return Paper.objects.filter(Exists(Listing.objects.filter(paper=OuterRef("pk"))), identifier=identifier).first()

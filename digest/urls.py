@@ -1,25 +1,17 @@
-from datetime import date
+from django.urls import path
 
-from django.urls import path, register_converter
-
-from digest.views import days, feedback, health
-
-
-class DayConverter:
-    regex = r"\d{4}-\d{2}-\d{2}"
-
-    def to_python(self, value: str) -> date:
-        return date.fromisoformat(value)
-
-    def to_url(self, value: date) -> str:
-        return value.isoformat()
-
-
-register_converter(DayConverter, "day")
+from digest.views import days, editions, feedback, health, papers
 
 urlpatterns = [
     path("", days.front, name="front"),
-    path("papers/date/<day:day>", days.edition, name="edition"),
+    path("papers", days.newest, name="papers"),
+    path("papers/date", days.pick, name="pick"),
+    path("papers/date/<str:text>", days.edition, name="edition"),
+    path("papers/week/<str:text>", days.week, name="week"),
+    path("papers/month/<str:text>", days.month, name="month"),
+    path("papers/trending", days.trending, name="trending"),
+    path("papers/<path:text>", papers.paper, name="paper"),
+    path("editions", editions.editions, name="editions"),
     path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),
     path("taste/<str:token>", feedback.taste, name="taste"),
     path("health/live", health.live, name="live"),

@@ -1,61 +1,179 @@
-"""The newest edition with the sign-up form, and the editions of other days."""
+"""Editions, weeks, months and what is trending."""
 
 from datetime import date
 
-from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.safestring import mark_safe
 
-from digest import archive, prose
-from digest.models import Edition, Listing, Placement
+from digest import archive, cards, periods, prose
+from digest.models import Edition, Paper
+from digest.periods import Kind, Period
+from digest.views.page import Missing, canonical, page, part
 from subscriptions import clock
 from subscriptions.forms import SignUp
 
-PER_PAGE = 50
+_VIEWS = {Kind.DAY: "edition", Kind.WEEK: "week", Kind.MONTH: "month"}
 
 
-@require_safe
+@page
 def front(request: HttpRequest) -> HttpResponse:
-    """The newest published edition, under the invitation to have it in one's inbox."""
-    return _page(request, archive.newest(clock.today()), is_front=True)
+    """The newest edition under the invitation to have it in one's inbox; `?topics=` fills in the form."""
+    topics = request.GET.get("topics", "")[:2_000]
+    form = SignUp(initial={"topics": topics})
+    return _edition(request, archive.newest(clock.today()), reverse("front"), form=form)
 
 
-@require_safe
-def edition(request: HttpRequest, day: date) -> HttpResponse:
-    found = archive.edition(day, today=clock.today())
+@page
+def newest(request: HttpRequest) -> HttpResponse:
+    found = archive.newest(clock.today())
+    return _edition(request, found, reverse("edition", args=[found.date]) if found else reverse("papers"))
+
+
+@page
+def edition(request: HttpRequest, text: str) -> HttpResponse:
+    """A day's edition; a day without one leads to the last before it."""
+    period = _period(Kind.DAY, text)
+    found = archive.edition(period.first, today=clock.today())
     if found is None:
-        raise Http404(f"There is no edition of {day}.")
-    return _page(request, found, is_front=False)
+        return _back(period)
+    return _edition(request, found, reverse("edition", args=[found.date]))
 
 
-def _page(request: HttpRequest, found: Edition | None, *, is_front: bool) -> HttpResponse:
-    """A page of one edition; five queries, however many papers it has."""
+@page
+def week(request: HttpRequest, text: str) -> HttpResponse:
+    return _span(request, _period(Kind.WEEK, text))
+
+
+@page
+def month(request: HttpRequest, text: str) -> HttpResponse:
+    return _span(request, _period(Kind.MONTH, text))
+
+
+@page
+def trending(request: HttpRequest) -> HttpResponse:
     today = clock.today()
-    context: dict[str, object] = {"edition": found, "is_front": is_front, "form": SignUp(), "today": today}
+    shown = part(request, archive.trending(today, now=clock.now()))
+    papers = Paper.objects.in_bulk(shown.object_list)
+    context = {
+        "page": shown,
+        "cards": cards.of_papers(
+            [papers[key] for key in shown.object_list], archive.featured(list(papers), today=today)
+        ),
+        "title": "Trending papers",
+        "description": f"What is most noticed now of the papers of the last {archive.TRENDING_DAYS} days.",
+        "canonical": canonical(reverse("trending"), shown),
+        "days": archive.TRENDING_DAYS,
+        **_tabs(Kind.DAY, _anchor(today), today),
+        "tab": "trending",
+    }
+    return render(request, "digest/trending.html", context)
+
+
+@page
+def pick(request: HttpRequest) -> HttpResponse:
+    """Where the form with the date leads to, which works without scripts."""
+    kind = Kind(kind) if (kind := request.GET.get("kind", "day")) in set(Kind) else Kind.DAY
+    try:
+        day = periods.parse(Kind.DAY, request.GET.get("day", "")).first
+    except ValueError as error:
+        raise Missing(str(error), status=400) from error
+    return redirect(_VIEWS[kind], str(periods.of(kind, day)))
+
+
+def _period(kind: Kind, text: str) -> Period:
+    try:
+        period = periods.parse(kind, text)
+    except ValueError as error:
+        raise Missing(str(error)) from error
+    if period.first > clock.today():
+        raise Missing(f"The {kind} {period} is still to come.")
+    return period
+
+
+def _back(period: Period) -> HttpResponse:
+    """To the last period before that has an edition."""
+    before = archive.before(period.first, today=clock.today())
+    if before is None:
+        raise Missing(f"There is no edition for {period}, nor any before it.")
+    return redirect(_VIEWS[period.kind], str(periods.of(period.kind, before.date)))
+
+
+def _edition(request: HttpRequest, found: Edition | None, path: str, *, form: SignUp | None = None) -> HttpResponse:
+    """A page of one edition."""
+    today = clock.today()
+    context: dict[str, object] = {"edition": found, "is_front": form is not None, "form": form, "today": today}
     if found:
-        page = Paginator(archive.of_edition(found), PER_PAGE).get_page(request.GET.get("p"))
+        shown = part(request, archive.of_edition(found))
         context |= {
-            "page": page,
-            "cards": _cards(list(page.object_list)),
-            "intro": prose.markdown(found.intro),
-            "previous": archive.before(found.date, today=today),
-            "next": archive.after(found.date, today=today),
+            "page": shown,
+            "cards": cards.of_edition(list(shown.object_list), day=found.date),
+            "intro": mark_safe(prose.markdown(found.intro)),
+            "name": _name(periods.of(Kind.DAY, found.date)),
+            "canonical": canonical(path, shown),
+            **_neighbours(Kind.DAY, found.date, found.date, today),
+            **_tabs(Kind.DAY, found.date, today),
         }
+        if not form:
+            context["title"] = f"Papers of {date_format(found.date, 'j F Y')}"
+            context["description"] = f"{prose.count(shown.paginator.count, 'paper')} of {context['name']}, ranked."
     return render(request, "digest/edition.html", context)
 
 
-def _cards(placements: list[Placement]) -> list[dict[str, object]]:
-    sources: dict[int, list[str]] = {}
-    rows = Listing.objects.filter(paper__in=[row.paper_id for row in placements]).order_by("source_id")
-    for paper, label in rows.values_list("paper_id", "source__label").distinct():
-        sources.setdefault(paper, []).append(label)
-    return [
-        {
-            "placement": row,
-            "paper": row.paper,
-            "sources": sources.get(row.paper_id, []),
-            "note": prose.markdown(row.note),
-        }
-        for row in placements
-    ]
+def _span(request: HttpRequest, period: Period) -> HttpResponse:
+    """A page of the papers of a week or month."""
+    today = clock.today()
+    if not archive.published(today).filter(date__gte=period.first, date__lte=period.last).exists():
+        return _back(period)
+    shown = part(request, archive.papers(period, today=today))
+    papers = list(shown.object_list)
+    name = _name(period)
+    context = {
+        "period": period,
+        "name": name,
+        "title": f"Papers of {name}",
+        "description": f"{prose.count(shown.paginator.count, 'paper')} of {name}, most votes first.",
+        "page": shown,
+        "cards": cards.of_papers(papers, {paper.pk: paper.featured for paper in papers}),
+        "canonical": canonical(reverse(_VIEWS[period.kind], args=[str(period)]), shown),
+        **_neighbours(period.kind, period.first, period.last, today),
+        **_tabs(period.kind, min(period.last, today), today),
+    }
+    return render(request, "digest/period.html", context)
+
+
+def _neighbours(kind: Kind, first: date, last: date, today: date) -> dict[str, object]:
+    """The periods before and after that have an edition, each with its address."""
+    found = {"previous": archive.before(first, today=today), "next": archive.after(last, today=today)}
+    return {name: _link(kind, edition.date) if edition else None for name, edition in found.items()}
+
+
+def _link(kind: Kind, day: date) -> dict[str, object]:
+    period = periods.of(kind, day)
+    return {"url": reverse(_VIEWS[kind], args=[str(period)]), "name": _name(period, short=True)}
+
+
+def _name(period: Period, *, short: bool = False) -> str:
+    """What people call a period; short for a link."""
+    match period.kind:
+        case Kind.DAY:
+            return date_format(period.first, "D j M" if short else "l, j F Y")
+        case Kind.MONTH:
+            return date_format(period.first, "F Y")
+    if short:
+        return f"Week of {date_format(period.first, 'j M')}"
+    first = "j" if period.first.month == period.last.month else "j F"
+    first = first if period.first.year == period.last.year else "j F Y"
+    return f"{date_format(period.first, first)} to {date_format(period.last, 'j F Y')}"
+
+
+def _tabs(kind: Kind, day: date, today: date) -> dict[str, object]:
+    """Day, week and month around a day, the one of `kind` being shown."""
+    return {"tab": str(kind), "tabs": {str(each): _link(each, day) for each in Kind}, "picked": day, "today": today}
+
+
+def _anchor(today: date) -> date:
+    newest = archive.newest(today)
+    return newest.date if newest else today

@@ -1,0 +1,127 @@
+"""What pages show of a paper: a card in a list.
+
+However many papers a page has, their cards take the same number of queries.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from digest import prose
+from digest.models import Announce, Listing, Paper, Placement
+
+#: Names on a card; of more authors the first two are named.
+NAMES = 4
+#: Words of an abstract that stand open; the others unfold.
+OPEN_WORDS = 45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """`title`, `gist`, `abstract` and `note` are safe HTML; addresses are of the web, or empty."""
+
+    paper: Paper
+    title: SafeString
+    byline: str
+    #: what stands open: the AI summary, or how the abstract begins; then `abstract` unfolds
+    gist: SafeString
+    is_ai: bool
+    abstract: SafeString
+    note: SafeString
+    sources: tuple[str, ...]
+    published: date | None
+    is_cross: bool = False
+    #: on another day than the page's
+    listed: date | None = None
+    featured: date | None = None
+    code: str = ""
+    project: str = ""
+    pdf: str = ""
+
+
+def of_edition(rows: Sequence[Placement], *, day: date) -> list[Card]:
+    """The cards of an edition's placements."""
+    sources = _sources(row.paper_id for row in rows)
+    return [
+        _card(
+            row.paper,
+            sources[row.paper_id],
+            note=row.note,
+            is_cross=row.announce == Announce.CROSS,
+            listed=row.listed_date if row.listed_date != day else None,
+        )
+        for row in rows
+    ]
+
+
+def of_papers(papers: Sequence[Paper], featured: Mapping[int, date]) -> list[Card]:
+    """The cards of papers, with the day of the edition each was featured in."""
+    sources = _sources(paper.pk for paper in papers)
+    return [_card(paper, sources[paper.pk], featured=featured.get(paper.pk)) for paper in papers]
+
+
+def byline(names: Sequence[str], organization: str) -> str:
+    """Who wrote it, in a line however many they are."""
+    who = ", ".join(names) if len(names) <= NAMES else f"{names[0]}, {names[1]} et al. · {len(names)} authors"
+    return " · ".join(filter(None, [who, organization]))
+
+
+def organization(paper: Paper) -> str:
+    known = paper.organization or {}
+    return str(known.get("fullname") or known.get("name") or "")
+
+
+def pdf(paper: Paper) -> str:
+    """The address of a paper's PDF at arXiv."""
+    return f"https://arxiv.org/pdf/{paper.identifier}" if is_arxiv(paper) else ""
+
+
+def is_arxiv(paper: Paper) -> bool:
+    return paper.identifier[:1].isdigit() or "/" in paper.identifier
+
+
+def _card(
+    paper: Paper,
+    sources: tuple[str, ...],
+    *,
+    note: str = "",
+    is_cross: bool = False,
+    listed: date | None = None,
+    featured: date | None = None,
+) -> Card:
+    words = paper.abstract.split()
+    is_long = len(words) > OPEN_WORDS
+    gist = paper.ai_summary or (" ".join(words[:OPEN_WORDS]) + " …" if is_long else paper.abstract)
+    return Card(
+        paper=paper,
+        title=_html(paper.title),
+        byline=byline(paper.visible_authors, organization(paper)),
+        gist=_html(gist),
+        is_ai=bool(paper.ai_summary),
+        abstract=_html(paper.abstract if is_long or paper.ai_summary else ""),
+        note=mark_safe(prose.markdown(note)),
+        sources=sources,
+        published=paper.published_at.date() if paper.published_at else None,
+        is_cross=is_cross,
+        listed=listed,
+        featured=featured,
+        code=prose.link(paper.code_url),
+        project=prose.link(paper.project_url),
+        pdf=pdf(paper),
+    )
+
+
+def _html(text: str) -> SafeString:
+    return escape(text)
+
+
+def _sources(papers: Iterable[int]) -> Mapping[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = defaultdict(tuple)
+    rows = Listing.objects.filter(paper__in=list(papers)).order_by("source_id")
+    for paper, label in rows.values_list("paper_id", "source__label").distinct():
+        found[paper] += (label,)
+    return found

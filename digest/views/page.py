@@ -1,0 +1,58 @@
+"""What all pages have in common: they are asked for, never posted to, and say what is wrong with an address."""
+
+import functools
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+View = Callable[..., HttpResponse]
+PER_PAGE = 50
+
+
+class Missing(Exception):
+    """There is no such page. The sentence says so, and what to do."""
+
+    def __init__(self, sentence: str, *, status: int = HTTPStatus.NOT_FOUND) -> None:
+        super().__init__(sentence)
+        self.sentence, self.status = sentence, status
+
+
+def page(view: View) -> View:
+    """A view for GET and HEAD that may raise Missing."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except Missing as missing:
+            return render(request, "404.html", {"sentence": missing.sentence}, status=missing.status)
+
+    return require_safe(wrapped)
+
+
+def part(request: HttpRequest, rows: Any, per_page: int = PER_PAGE) -> Page[Any]:
+    """The page of rows that `?p=` names, the first where it names none. Raises Missing for one that is not there."""
+    asked = request.GET.get("p") or "1"
+    paginator = Paginator(rows, per_page)
+    number = int(asked) if re.fullmatch(r"[1-9]\d{0,6}", asked, re.ASCII) else 0
+    if number not in paginator.page_range:
+        raise Missing(f"There is no page “{asked[:20]}” here: pages go from 1 to {paginator.num_pages:,}.")
+    return paginator.page(number)
+
+
+def address(path: str, **parameters: object) -> str:
+    """A path with the parameters that say something."""
+    said = {name: value for name, value in parameters.items() if value not in (None, "")}
+    return f"{path}?{urlencode(said)}" if said else path
+
+
+def canonical(path: str, page: Page[Any] | None = None, **parameters: object) -> str:
+    """The one address of what is shown; the first page needs no number."""
+    return address(path, **parameters, p=page.number if page and page.number > 1 else None)
