@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from html import escape, unescape
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ import nh3
 from markdown import Markdown
 
 from digest import tex
+from digest.tex.mathml import formula
 
 #: longer than any abstract: beyond it TeX is left as it stands
 TEX_LENGTH = 50_000
@@ -18,6 +19,8 @@ NOTE_LENGTH = 20_000
 #: python-markdown's time grows with the square of open brackets: a note with more of them has no links
 NOTE_BRACKETS = 400
 URL_LENGTH = 2_000
+#: formulas of one text that are shown as mathematics; those that follow are read in Unicode
+FORMULAS = 200
 
 _UNWANTED = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -46,6 +49,11 @@ _HALF_STRIPPED = (
 )
 _MENDS = tuple((re.compile(pattern), replacement) for pattern, replacement in _HALF_STRIPPED)
 _FENCE_GAPS = re.compile("(?<=[⌈⌊]) | (?=[⌉⌋])")
+#: stands for a formula while the text around it is read
+_FORMULA = "\ue000"
+_GLUED = re.compile(f"([({{\\[“‘\"'/–-]{{0,3}}){_FORMULA}([.,:;!?)}}\\]”’\"'/–-]{{0,3}})")
+#: numbers and percentages are words: they look and copy best as text
+_PLAIN_FORMULA = re.compile(r"[\s0-9.,:+−–~∼≈<>≤≥±×%°/$()-]*")
 _SINGLE_QUOTES = re.compile(r"(?<![\w`])`([^`'\n]{1,80})'(?![\w'])")
 
 #: what ends a line of plain text, and what ends a paragraph
@@ -73,13 +81,79 @@ def tidy(text: str, *, paragraphs: bool = False) -> str:
 
 def readable(text: str, *, paragraphs: bool = False) -> str:
     """A title or an abstract with its TeX written in Unicode; the result is plain text, to be escaped in HTML."""
+    return _read(text, tex.text, paragraphs=paragraphs)
+
+
+def mathematics(text: str, *, paragraphs: bool = False) -> str:
+    """A title or an abstract as safe HTML: its formulas in MathML, everything else as `readable` has it.
+
+    A formula that is a mere number, or cannot be shown, stays readable text. Blank lines stay blank lines.
+    """
+    if _FORMULA in text:
+        return escape(readable(text, paragraphs=paragraphs), quote=False)
+    formulas: list[tuple[str, ...]] = []
+
+    def read(source: str) -> str:
+        return "".join(_read_or_kept(part, formulas) for part in tex.parts(source))
+
+    words = escape(_read(text, read, paragraphs=paragraphs), quote=False)
+    following = iter(formulas)
+    return _GLUED.sub(lambda found: _glued(found[1], next(following), found[2]), words)
+
+
+def _read_or_kept(part: tex.Part, formulas: list[tuple[str, ...]]) -> str:
+    """A part's reading, or the sign that stands for a formula that was added to `formulas`."""
+    if not part.is_math or len(formulas) >= FORMULAS or _PLAIN_FORMULA.fullmatch(part.reading):
+        return part.reading
+    shown = formula(part.source.strip(), block=part.is_block)
+    if not shown:
+        return part.reading
+    formulas.append(shown)
+    return _FORMULA
+
+
+def _glued(before: str, shown: tuple[str, ...], after: str) -> str:
+    """A formula with the brackets and points that touch it: browsers would let a line end between them."""
+    pieces = list(shown)
+    if 'display="block"' in pieces[-1]:
+        point = f"<mtext>{after}</mtext>" if after else ""
+        return before + pieces[-1].removesuffix("</math>") + point + "</math>"
+    pieces[0] = before + pieces[0]
+    pieces[-1] += after
+    held = {0} if before else set()
+    held |= {len(pieces) - 1} if after else set()
+    return "".join(f'<span class="whole">{piece}</span>' if at in held else piece for at, piece in enumerate(pieces))
+
+
+def _read(text: str, reading: Callable[[str], str], *, paragraphs: bool) -> str:
     text = tidy(text, paragraphs=paragraphs)
     if len(text) > TEX_LENGTH or not (_TEX_SIGNS.search(text) or _half_stripped(text)):
         return text
     for pattern, replacement in _MENDS:
         text = pattern.sub(replacement, text)
-    text = tidy(_SINGLE_QUOTES.sub(r"‘\1’", tex.text(text)), paragraphs=paragraphs)
+    text = tidy(_SINGLE_QUOTES.sub(r"‘\1’", reading(text)), paragraphs=paragraphs)
     return _FENCE_GAPS.sub("", text)
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Readable text as safe HTML, with `<mark>` around each (start, end) of it; those that overlap or touch are one."""
+    html: list[str] = []
+    at = 0
+    for start, end in _merged(spans, len(text)):
+        html += [escape(text[at:start], quote=False), "<mark>", escape(text[start:end], quote=False), "</mark>"]
+        at = end
+    return "".join([*html, escape(text[at:], quote=False)])
+
+
+def _merged(spans: Iterable[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted((max(start, 0), min(end, length)) for start, end in spans):
+        if start >= end:
+            continue
+        if merged and start <= merged[-1][1]:
+            start, end = merged[-1][0], max(end, merged.pop()[1])
+        merged.append((start, end))
+    return merged
 
 
 def _half_stripped(text: str) -> bool:

@@ -5,6 +5,7 @@ without bound, logs, keeps `x^2` as it stands, and outside mathematics eats `R&D
 """
 
 import re
+from dataclasses import dataclass
 
 from digest.tex.macros import Macros
 from digest.tex.tokens import TOKEN
@@ -15,31 +16,49 @@ _CLOSERS = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 _WORD = re.compile(r"[A-Za-z]{2,}")
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a text: words, or one formula without its delimiters."""
+
+    source: str
+    reading: str  # in Unicode
+    is_math: bool
+    is_block: bool = False  # a formula that stands on a line of its own
+
+
 def text(source: str) -> str:
     """`source` with its mathematics, accents and markup written in Unicode; white space is not mended."""
-    parts = _parts(source)
-    read: list[str] = []
-    for index, (math, part) in enumerate(parts):
-        after = parts[index + 1][1][:1] if index + 1 < len(parts) else ""
-        read.append(Macros(part, math=math, before="".join(read[-1:])[-1:], after=after).read())
-    return "".join(read)
+    return "".join(part.reading for part in parts(source))
 
 
-def _parts(source: str) -> list[tuple[bool, str]]:
-    """Cut into (is mathematics, text without its delimiters)."""
+def parts(source: str) -> list[Part]:
+    """`source` cut into words and formulas, in their order."""
+    cut = _cut(source)
+    read: list[Part] = []
+    for index, (opener, part) in enumerate(cut):
+        before = read[-1].reading[-1:] if read else ""
+        after = cut[index + 1][1][:1] if index + 1 < len(cut) else ""
+        reading = Macros(part, math=bool(opener), before=before, after=after).read()
+        read.append(Part(part, reading, is_math=bool(opener), is_block=opener in ("$$", r"\[")))
+    return read
+
+
+def _cut(source: str) -> list[tuple[str, str]]:
+    """Cut into (what opens mathematics, or nothing; text without its delimiters)."""
     marks = [found.span() for found in TOKEN.finditer(source) if found[0] in _CLOSERS or found[0] in (r"\)", r"\]")]
     following = _next_alike(source, marks)
-    parts: list[tuple[bool, str]] = []
+    parts: list[tuple[str, str]] = []
     at = index = 0
     while index < len(marks):
         start, after_opener = marks[index]
+        opener = source[start:after_opener]
         closer = following[index]
-        if closer is None or not _is_math(source, after_opener, *marks[closer], opener=source[start:after_opener]):
+        if closer is None or not _is_math(source, after_opener, *marks[closer], opener=opener):
             index += 1
             continue
-        parts += [(False, source[at:start]), (True, source[after_opener : marks[closer][0]])]
+        parts += [("", source[at:start]), (opener, source[after_opener : marks[closer][0]])]
         at, index = marks[closer][1], closer + 1
-    return [*parts, (False, source[at:])]
+    return [*parts, ("", source[at:])]
 
 
 def _next_alike(source: str, marks: list[tuple[int, int]]) -> list[int | None]:

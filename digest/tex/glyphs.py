@@ -49,7 +49,7 @@ _OURS = {
     "textasciicircum": "^", "textunderscore": "_", "sim": "∼", "textdegree": "°", "textmu": "µ", "texttimes": "×",
     "quad": " ", "qquad": " ", "enspace": " ", "space": " ", "newline": " ", "linebreak": " ", "par": "\n\n",
     "eg": "e.g.", "ie": "i.e.", "etc": "etc.", "etal": "et al.", "LaTeX": "LaTeX", "TeX": "TeX", "nobreakspace": " ",
-    "colon": ":", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "slash": "/", "And": "&",
+    "colon": ":", "ne": "≠", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "slash": "/", "And": "&",
 }  # fmt: skip
 
 #: upright names: a blank that follows them is kept
