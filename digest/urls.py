@@ -1,6 +1,6 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from digest.views import days, editions, feedback, health, papers
+from digest.views import citations, days, editions, feedback, health, papers
 
 urlpatterns = [
     path("", days.front, name="front"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("papers/week/<str:text>", days.week, name="week"),
     path("papers/month/<str:text>", days.month, name="month"),
     path("papers/trending", days.trending, name="trending"),
+    re_path(r"^papers/(?P<identifier>.+)\.(?P<form>bib|ris)\Z", citations.cite, name="cite"),
     path("papers/<path:text>", papers.paper, name="paper"),
     path("editions", editions.editions, name="editions"),
     path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),
