@@ -13,7 +13,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from subscriptions import clock, consent, forms, outbox, tasks, tokens
+from subscriptions import callers, clock, consent, forms, outbox, tasks, tokens
 from subscriptions.models import Subscriber
 from subscriptions.tokens import Scope, TokenError
 
@@ -21,11 +21,9 @@ View = Callable[..., HttpResponse]
 
 
 def visit(request: HttpRequest) -> consent.Visit:
-    """Who asks. A forwarded address counts only behind the operator's own proxy, and only its last hop."""
-    ip = request.META.get("REMOTE_ADDR") or None
-    if settings.DIGEST_BEHIND_PROXY and (forwarded := request.headers.get("X-Forwarded-For")):
-        ip = forwarded.split(",")[-1].strip()
-    return consent.Visit(ip=ip, user_agent=request.headers.get("User-Agent", ""), form_url=request.path)
+    """Who asks."""
+    user_agent = request.headers.get("User-Agent", "")
+    return consent.Visit(ip=callers.address(request), user_agent=user_agent, form_url=request.path)
 
 
 def broken_link(view: View) -> View:
