@@ -4,6 +4,7 @@ Pages, feeds and the API all read from here, so that they show the same papers i
 on the day of the first published edition that shows it. Hidden papers and mere new versions are not shown.
 """
 
+from collections import Counter
 from datetime import date, datetime, timedelta
 
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
@@ -57,12 +58,44 @@ def of_edition(edition: Edition) -> QuerySet[Placement]:
 
 def papers(period: Period, *, today: date) -> QuerySet[Paper]:
     """The papers of a period, most votes first, each once, with `featured`: the first of its days within the period."""
-    here = shown(period.first, min(period.last, today)).filter(paper=OuterRef("pk")).order_by()
+    return _featured(shown(period.first, min(period.last, today)), *_BY_VOTES)
+
+
+def papers_by_day(period: Period, *, today: date) -> QuerySet[Paper]:
+    """The same, newest day first."""
+    return _featured(shown(period.first, min(period.last, today)), "-featured", *_BY_VOTES)
+
+
+def papers_by_place(period: Period, *, today: date) -> QuerySet[Paper]:
+    """The papers of a period in the order of its editions: every day's first before any day's second."""
+    here = shown(period.first, min(period.last, today))
+    return _featured(here, "rank", "-featured", *_BY_VOTES)
+
+
+def debuts(today: date) -> dict[date, int]:
+    """How many papers each day was the first to show, newest day first. Reads every placement: keep it."""
+    days = shown(date.min, today).order_by().values("paper").annotate(first=Min("edition__date"))
+    counts = Counter(days.values_list("first", flat=True))
+    return dict(sorted(counts.items(), reverse=True))
+
+
+def debut(day: date) -> QuerySet[Paper]:
+    """The papers that a day was the first to show, most votes first, with `featured`: that day."""
+    earlier = shown(date.min, day - timedelta(days=1)).filter(paper=OuterRef("paper"))
+    return _featured(shown(day, day).filter(~Exists(earlier)), *_BY_VOTES)
+
+
+_BY_VOTES = ("-counted", "-featured", "-identifier", "pk")
+
+
+def _featured(placements: QuerySet[Placement], *order: str) -> QuerySet[Paper]:
+    here = placements.filter(paper=OuterRef("pk")).order_by()
     featured = here.values("paper").annotate(first=Min("edition__date")).values("first")
+    rank = here.values("paper").annotate(best=Min("rank")).values("best")
     return (
-        Paper.objects.filter(Exists(here))
-        .annotate(featured=Subquery(featured), counted=Coalesce(F("votes"), 0))
-        .order_by("-counted", "-featured", "-identifier", "pk")
+        Paper.objects.filter(pk__in=placements.order_by().values("paper"))
+        .annotate(featured=Subquery(featured), counted=Coalesce(F("votes"), 0), rank=Subquery(rank))
+        .order_by(*order)
     )
 
 

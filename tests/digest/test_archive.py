@@ -99,3 +99,31 @@ def test_stamps_tell_that_papers_or_editions_changed_and_nothing_else():
     assert built.papers == recorded.papers and built.editions > recorded.editions
     editions.publish(DAY, by="test", now=NOW)
     assert stamps.read().editions > built.editions
+
+
+@pytest.mark.django_db
+def test_a_day_has_debuts_and_later_showings_are_none():
+    again, old, new = make.paper(votes=9), make.paper(votes=2), make.paper(votes=1)
+    make.edition([old, again], day=YESTERDAY)
+    make.edition([again, new])
+    make.edition([make.paper()], day=DAY + timedelta(days=1))
+
+    assert archive.debuts(DAY) == {DAY: 1, YESTERDAY: 2}
+    assert [paper.pk for paper in archive.debut(DAY)] == [new.pk]
+    assert [(paper.pk, paper.featured) for paper in archive.debut(YESTERDAY)] == [
+        (again.pk, YESTERDAY), (old.pk, YESTERDAY)
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_the_papers_of_a_week_come_by_votes_by_day_or_by_place():
+    first, second, later = make.paper(votes=1), make.paper(votes=9), make.paper(votes=5)
+    make.edition([first, second], day=YESTERDAY)
+    make.edition([later, first])
+
+    def order(papers):
+        return [paper.pk for paper in papers(WEEK, today=DAY)]
+
+    assert order(archive.papers) == [second.pk, later.pk, first.pk]
+    assert order(archive.papers_by_day) == [later.pk, second.pk, first.pk]
+    assert order(archive.papers_by_place) == [later.pk, first.pk, second.pk]
