@@ -1,8 +1,10 @@
 from django.urls import path, re_path
 
+from digest.api.urls import urlpatterns as api
 from digest.views import citations, days, editions, feedback, health, papers
 
 urlpatterns = [
+    *api,
     path("", days.front, name="front"),
     path("papers", days.newest, name="papers"),
     path("papers/date", days.pick, name="pick"),

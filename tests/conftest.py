@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +17,12 @@ def outbox_of_its_own(settings, tmp_path):
     """Letters of one test are nobody else's."""
     settings.EMAIL_BACKEND = "subscriptions.outbox.EmailBackend"
     settings.DIGEST_OUTBOX_DIR = tmp_path / "outbox"
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(settings):
+    """What one test keeps copies of is rolled back with it."""
+    settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": uuid4().hex}}
 
 
 def pytest_collection_modifyitems(items):

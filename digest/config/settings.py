@@ -4,6 +4,7 @@
 holds the value of a secret. A wrong or dangerous combination ends the start with one line.
 """
 
+import re
 import secrets
 import sys
 from datetime import date, time
@@ -194,6 +195,19 @@ if DIGEST_BEHIND_PROXY:
     SECURE_REDIRECT_EXEMPT = [r"^health/"]
 X_FRAME_OPTIONS = "DENY"
 
+
+def rate(name: str, text: str) -> tuple[int, int]:
+    """How many requests in how many seconds; 0 requests: any number."""
+    found = re.fullmatch(r"(\d{1,9})/([1-9]\d{0,5})", "0/1" if text == "0" else text, re.ASCII)
+    if not found:
+        refuse(f"{name} must be like 500/300, requests in seconds, or 0 for no limit, not {text!r}.")
+    return int(found[1]), int(found[2])
+
+
+#: Requests that one address may make of the API, and among them of what searches.
+DIGEST_API_RATE = rate("DIGEST_API_RATE", read("str", "DIGEST_API_RATE", "500/300"))
+DIGEST_SEARCH_RATE = rate("DIGEST_SEARCH_RATE", read("str", "DIGEST_SEARCH_RATE", "50/300"))
+
 INSTALLED_APPS = [
     "digest",
     "subscriptions",
@@ -270,9 +284,23 @@ else:
         }
     }
 if REDIS_URL:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+    # A cache that does not answer is soon done without.
+    patience = {"socket_timeout": 2, "socket_connect_timeout": 2}
+    CACHES: dict[str, Any] = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": patience,
+        }
+    }
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # Room for who has asked how often: at Django's 300 entries, strangers would push each other out.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 20_000},
+        }
+    }
 
 LOG_LEVEL: str = read("str", "DIGEST_LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:

@@ -1,0 +1,128 @@
+"""Which papers a list asks for, in which order, and one page of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from redis.exceptions import RedisError
+
+from digest import archive, stamps
+from digest.models import Listing, Paper
+from digest.periods import Kind, Period
+
+Kept = TypeVar("Kept")
+
+#: Further pages hold nothing anywhere.
+LAST_PAGE = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: number from 0, `size` of them."""
+
+    number: int
+    size: int
+
+    @property
+    def start(self) -> int:
+        return min(self.number, LAST_PAGE) * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The papers of a page, each with the day it was featured, and whether there are more."""
+
+    papers: list[Paper]
+    featured: dict[int, date]
+    more: bool
+
+
+def newest(page: Page, *, today: date) -> Part:
+    """Of all that was ever shown, each paper on its first day; newest day first, and there most votes first."""
+    counts: dict[date, int] = kept(f"debuts:{today}", lambda: archive.debuts(today))
+    wanted, start = page.size + 1, page.start
+    found: list[Paper] = []
+    for day, count in counts.items():
+        if start < count:
+            found += archive.debut(day)[start : start + wanted - len(found)]
+        start = max(0, start - count)
+        if len(found) == wanted:
+            break
+    return _part(found, page)
+
+
+def of_period(page: Page, period: Period, *, today: date, trending: bool, submitter: str) -> Part:
+    """Of a day, week or month: most votes first, or in the order of its editions."""
+    order = archive.papers_by_place if trending else archive.papers
+    rows = _submitted(order(period, today=today), submitter)
+    return _part(list(rows[page.start : page.start + page.size + 1]), page)
+
+
+def of_submitter(page: Page, submitter: str, *, today: date) -> Part:
+    """Of one person, newest first."""
+    rows = _submitted(archive.papers_by_day(Period(Kind.DAY, date.min, today), today=today), submitter)
+    return _part(list(rows[page.start : page.start + page.size + 1]), page)
+
+
+def trending(page: Page, *, today: date, now: datetime, submitter: str) -> Part:
+    """What trends, best first."""
+    keys: list[int] = kept(f"trending:{today}", lambda: archive.trending(today, now=now))
+    if submitter:
+        theirs = set(_submitted(Paper.objects.filter(pk__in=keys), submitter).values_list("pk", flat=True))
+        keys = [key for key in keys if key in theirs]
+    part = keys[page.start : page.start + page.size]
+    return of_keys(part, more=len(keys) > page.start + page.size, today=today)
+
+
+def of_keys(keys: list[int], *, more: bool, today: date) -> Part:
+    """These papers, in this order."""
+    papers = Paper.objects.in_bulk(keys)
+    return Part([papers[key] for key in keys if key in papers], archive.featured(keys, today=today), more)
+
+
+def _submitted(papers: QuerySet[Paper], submitter: str) -> QuerySet[Paper]:
+    if not submitter:
+        return papers
+    return papers.filter(pk__in=Listing.objects.filter(submitter__name=submitter).order_by().values("paper"))
+
+
+def _part(rows: list[Any], page: Page) -> Part:
+    papers = rows[: page.size]
+    return Part(papers, {paper.pk: paper.featured for paper in papers}, len(rows) > page.size)
+
+
+def submitters(papers: list[int], *, wanted: str = "") -> dict[int, dict[str, Any]]:
+    """Who submitted each of these papers first, or `wanted` where that one did."""
+    rows = Listing.objects.filter(paper__in=papers, submitter__isnull=False).order_by("-day", "-pk")
+    found: dict[int, dict[str, Any]] = {}
+    for paper, submitter in rows.values_list("paper_id", "submitter"):
+        if submitter and not (wanted and found.get(paper, {}).get("name") == wanted):
+            found[paper] = submitter
+    return found
+
+
+def kept(name: str, make: Callable[[], Kept]) -> Kept:
+    """What `make` returns, from a copy as long as neither papers nor editions have changed."""
+    key = f"api:{name}:{'.'.join(map(str, stamps.read()))}"
+    try:
+        copy: Kept | None = cache.get(key)
+        if copy is None:
+            copy = make()
+            cache.set(key, copy, timeout=3600)
+    except (RedisError, OSError):
+        return make()
+    return copy
+
+
+def link_next(response: HttpResponse, request: HttpRequest, **changed: object) -> HttpResponse:
+    """Say where the next page is."""
+    query = request.GET.copy()
+    for name, value in changed.items():
+        query[name] = str(value)
+    response["Link"] = f'<{settings.DIGEST_BASE_URL}{request.path}?{query.urlencode()}>; rel="next"'
+    return response
