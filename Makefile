@@ -53,9 +53,14 @@ $(VENV)/.run: requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(VENV)/.test: requirements.lock requirements-dev.lock
+CLIENTS := 0.26 1.2
+
+$(VENV)/.test: requirements.lock requirements-dev.lock $(CLIENTS:%=tests/clients/hub-%.txt)
 	@echo "== Installing Paperboy and its tests' tools into $(VENV) (once; about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit("Paperboy needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make test PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@for version in $(CLIENTS); do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --require-hashes \
+			--target $(VENV)/hub-$$version --requirement tests/clients/hub-$$version.txt || exit 1; done
 	@touch $@ $(VENV)/.run
