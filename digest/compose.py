@@ -1,7 +1,8 @@
 """Candidates, topics and what was sent already, to one digest for each reader.
 
 A paper's worth to a reader is its rank in the edition plus how tellingly a topic met it; each paper stands in its best
-section only, and only once in a reader's life. All readers are ranked together, in arrays.
+section only, and only once in a reader's life. The best FAIR papers of each topic come before further ones, so that
+none drowns another. All readers are ranked together, in arrays.
 """
 
 import math
@@ -21,6 +22,8 @@ TIERS = TITLE + 1
 #: Papers of the trending section beside a reader's topics, and how far down the edition they are looked for.
 TRENDING = 5
 TRENDING_DEPTH = 200
+#: Papers of each topic that come before further papers of any.
+FAIR = 3
 #: A topic without a limit of its own.
 NO_CAP = 1_000
 
@@ -128,12 +131,12 @@ def choose(
     best = _first_of(reader, paper)
     reader, topic, paper, rank = reader[best], topic[best], paper[best], _rank(paper, step, papers)[best]
     rank += tastes.of(reader, paper)
-    if _capped(readers):
-        topic, rank, paper = _Key(topics, ranks, papers).sorted(topic, rank, paper)
-        keep = _number_in(topic) < readers.cap[topic]
-        topic, rank, paper = topic[keep], rank[keep], paper[keep]
-        reader = readers.reader[topic].astype(np.int64)
-    reader, rank, paper, topic = _Key(count, ranks, papers, topics).sorted(reader, rank, paper, topic)
+    topic, rank, paper = _Key(topics, ranks, papers).sorted(topic, rank, paper)
+    number = _number_in(topic)
+    keep = number < readers.cap[topic]
+    topic, rank, paper, further = topic[keep], rank[keep], paper[keep], number[keep] >= FAIR
+    reader = readers.reader[topic].astype(np.int64)
+    reader, _, rank, paper, topic = _Key(count, 2, ranks, papers, topics).sorted(reader, further, rank, paper, topic)
     keep = _number_in(reader) < readers.most[reader]
     reader, rank, paper, topic = reader[keep], rank[keep], paper[keep], topic[keep]
     more_reader, more_paper = _trending(readers, candidates, sent, tastes, chosen=(reader, paper))

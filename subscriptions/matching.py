@@ -18,7 +18,7 @@ from subscriptions.query import And, Document, Label, Near, Not, Or, Query, Rang
 from subscriptions.query.match import fields_of, within
 from subscriptions.query.tree import DEFAULT_FIELDS, WORD_FIELDS, Leaf
 
-#: How well a match tells what a paper is about: words in the abstract, in keywords or a label, in the title.
+#: How well a match tells what a paper is about: words in the abstract; keywords, a label, the meaning; the title.
 ABSTRACT, KEYWORD, TITLE = 0, 1, 2
 #: Cells of the query × paper matrix that are unpacked at a time; bounds memory to some 25 MB.
 CELLS = 8_000_000
@@ -125,7 +125,8 @@ class Matcher:
     def _leaf(self, leaf: Leaf) -> Masks:
         match leaf:
             case Near():
-                return Masks(self._near(leaf))
+                found = self._near(leaf)
+                return Masks(found, found)
             case Label(field, value):
                 found = self._labels[field].get(value, 0)
                 return Masks(found, found)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.compose import (
+    FAIR,
     NO_CAP,
     TIER,
     TRENDING,
@@ -109,7 +110,9 @@ def composed(reader, world):
         at = best[paper][1]
         if sum(best[other][1] == at for other in capped) < reader.topics[at].cap:
             capped.append(paper)
-    kept = capped[: reader.most]
+    number = {paper: sum(best[other][1] == best[paper][1] for other in capped[:at]) for at, paper in enumerate(capped)}
+    kept = sorted(capped, key=lambda paper: number[paper] >= FAIR)[: reader.most]
+    kept.sort(key=order.index)
     sections = [(at, [paper for paper in kept if best[paper][1] == at]) for at in range(len(reader.topics))]
     room = min(reader.most - len(kept), TRENDING if reader.topics else reader.most) if reader.trending else 0
     top = sorted(
@@ -246,6 +249,13 @@ def test_what_was_sent_or_is_not_wanted_makes_room_for_the_next():
     reader = Reader((titles(0, 1, 2, 3),), most=2, kind=1, sent=frozenset({1}))
 
     assert letter(reader, hidden=(frozenset(), frozenset({0}))) == [(0, [2, 3])]
+
+
+def test_no_topic_drowns_another():
+    reader = Reader((titles(*range(10)), Topic(dict.fromkeys(range(20, 30), ABSTRACT))), most=6)
+
+    assert letter(reader, papers=30) == [(0, [0, 1, 2]), (1, [20, 21, 22])]
+    assert letter(reader._replace(most=7), papers=30) == [(0, [0, 1, 2, 3]), (1, [20, 21, 22])]
 
 
 def test_a_taste_moves_papers_within_topics_and_among_the_trending():

@@ -5,7 +5,7 @@ from math import isclose
 import numpy as np
 import pytest
 
-from subscriptions.matching import ABSTRACT, Matcher
+from subscriptions.matching import KEYWORD, Matcher
 from subscriptions.query import Document, Near, matches, meaning, parse
 from subscriptions.query.meaning import MOST_DIMENSIONS, SCALE, Point, least, product, resolve, whole
 
@@ -46,7 +46,7 @@ def test_what_is_exactly_at_the_threshold_is_close_for_both_matchers():
         assert not matches(just_too_far, document)
         found = Matcher([document]).match([leaf, just_too_far])
         assert found.starts.tolist() == [0, 1, 1]
-        assert found.tier.tolist() == [ABSTRACT]
+        assert found.tier.tolist() == [KEYWORD]
 
 
 @pytest.mark.parametrize("vector", [b"", bytes(2), bytes([127, 0, 0])])
