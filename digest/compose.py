@@ -134,7 +134,7 @@ def choose(
     topic, rank, paper = _Key(topics, ranks, papers).sorted(topic, rank, paper)
     number = _number_in(topic)
     keep = number < readers.cap[topic]
-    topic, rank, paper, further = topic[keep], rank[keep], paper[keep], number[keep] >= FAIR
+    topic, rank, paper, further = topic[keep], rank[keep], paper[keep], (number[keep] >= FAIR).astype(np.int64)
     reader = readers.reader[topic].astype(np.int64)
     reader, _, rank, paper, topic = _Key(count, 2, ranks, papers, topics).sorted(reader, further, rank, paper, topic)
     keep = _number_in(reader) < readers.most[reader]
