@@ -125,17 +125,23 @@ def choose(
     tastes = tastes or Tastes.none(count)
     ranks = _ranks(papers) + tastes.most
     # Rows are sorted as whole numbers that carry their columns: three times as fast as sorting by several keys.
-    by_paper = _Key(count, papers, TIERS, topics)
-    reader, topic, paper, tier = _wanted(readers, candidates, matches, sent, tastes)
-    reader, paper, step, topic = by_paper.sorted(reader, paper, TITLE - tier, topic)
-    best = _first_of(reader, paper)
+    by_paper = _Key(count, papers, TIERS, topics, 2)
+    topic, paper, step = _wanted(readers, candidates, matches, sent, tastes)
+    reader = readers.reader[topic].astype(np.int64)
+    if tastes.most:  # else a topic's rows are in order
+        rank = _rank(paper, step, papers) + tastes.of(reader, paper)
+        topic, _, paper, step = _Key(topics, ranks, papers, TIERS).sorted(topic, rank, paper, step)
+    further = (_number_in(topic) >= FAIR).astype(np.int64)
+    reader, paper, step, topic, further = by_paper.sorted(reader, paper, step, topic, further)
+    best = np.flatnonzero(_first_of(reader, paper))
+    further = np.minimum.reduceat(further, best) if len(best) else further
     reader, topic, paper, rank = reader[best], topic[best], paper[best], _rank(paper, step, papers)[best]
     rank += tastes.of(reader, paper)
-    topic, rank, paper = _Key(topics, ranks, papers).sorted(topic, rank, paper)
-    number = _number_in(topic)
-    keep = number < readers.cap[topic]
-    topic, rank, paper, further = topic[keep], rank[keep], paper[keep], (number[keep] >= FAIR).astype(np.int64)
-    reader = readers.reader[topic].astype(np.int64)
+    if _capped(readers):
+        topic, rank, paper, further = _Key(topics, ranks, papers, 2).sorted(topic, rank, paper, further)
+        keep = _number_in(topic) < readers.cap[topic]
+        topic, rank, paper, further = topic[keep], rank[keep], paper[keep], further[keep]
+        reader = readers.reader[topic].astype(np.int64)
     reader, _, rank, paper, topic = _Key(count, 2, ranks, papers, topics).sorted(reader, further, rank, paper, topic)
     keep = _number_in(reader) < readers.most[reader]
     reader, rank, paper, topic = reader[keep], rank[keep], paper[keep], topic[keep]
@@ -188,7 +194,7 @@ class _Key:
 
 
 def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows, tastes: Tastes) -> list[_Rows]:
-    """Every (reader, topic, paper, tier) that matches, is visible and was not sent, and may be chosen.
+    """Every (topic, paper, step) that matches, is visible and was not sent, and may be chosen; topics best first.
 
     Of a topic's papers only as many of the best may be as the letter holds, besides those that fall away here; for a
     reader with a taste any may be.
@@ -209,7 +215,7 @@ def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _R
     if len(sent):
         key = reader.astype(np.int64) * candidates.count + paper
         keep &= sent[np.minimum(np.searchsorted(sent, key), len(sent) - 1)] != key
-    return [column[keep].astype(np.int64) for column in (reader, topic, paper, tier)]
+    return [column[keep].astype(np.int64) for column in (topic, paper, TITLE - tier)]
 
 
 def _first_of(*columns: _Rows) -> NDArray[np.bool_]:

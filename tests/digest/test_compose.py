@@ -110,8 +110,12 @@ def composed(reader, world):
         at = best[paper][1]
         if sum(best[other][1] == at for other in capped) < reader.topics[at].cap:
             capped.append(paper)
-    number = {paper: sum(best[other][1] == best[paper][1] for other in capped[:at]) for at, paper in enumerate(capped)}
-    kept = sorted(capped, key=lambda paper: number[paper] >= FAIR)[: reader.most]
+    near = set()
+    for topic in reader.topics:
+        worth = {paper: paper + (TITLE - tier) * int(world.papers * TIER) + taste[paper]
+                 for paper, tier in topic.found.items() if paper in wanted}  # fmt: skip
+        near |= set(sorted(worth, key=lambda paper: (worth[paper], paper))[:FAIR])
+    kept = sorted(capped, key=lambda paper: paper not in near)[: reader.most]
     kept.sort(key=order.index)
     sections = [(at, [paper for paper in kept if best[paper][1] == at]) for at in range(len(reader.topics))]
     room = min(reader.most - len(kept), TRENDING if reader.topics else reader.most) if reader.trending else 0
