@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import DataError
 from django.db.models import F, Q, QuerySet
 
-from digest import pace, papers
+from digest import analysis, pace, papers
 from digest.fetching import Answer, Fetcher, FetchError
-from digest.models import Fetch, Listing, Source
+from digest.models import Fetch, Listing, Paper, Source
 from digest.sources import arxiv, feed, huggingface
 from digest.sources.entry import Entry, Parsed, SourceError
 
@@ -228,6 +228,7 @@ class _Reader:
         try:
             read = ask(day)
             recorded = papers.record(self.source, day, read.entries, now=row.at)
+            analysis.refresh(Paper.objects.filter(listings__source=self.source, listings__day=day).distinct())
         except (FetchError, SourceError, pace.NoTurn, DataError) as error:
             # The next request must not be answered "unchanged" about something that could not be used.
             self.validators = before

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.conf import settings
 
-from digest import editions, intake, pace
+from digest import analysis, editions, intake, pace
 from digest.deliveries import report as reports
 from digest.deliveries import runs
 from digest.deliveries.queue import queue
@@ -34,6 +34,12 @@ def fetch(*, day: str | None = None, source: int | None = None) -> None:
     sources = Source.objects.filter(pk=source) if source else intake.enabled()
     which = date.fromisoformat(day) if day else today
     intake.fetch(which, today=today, time=pace.Time(clock.now, time.sleep), sources=sources, force=bool(source))
+
+
+@shared_task
+def analyse() -> None:
+    """Read the words and meanings of papers that were never read, or by another model."""
+    analysis.refresh_missing()
 
 
 @shared_task

@@ -3,6 +3,8 @@ from uuid import uuid4
 
 import pytest
 
+from digest import shelf
+
 #: The moment at which tests happen: Tuesday 2 June 2026, 08:00 UTC.
 NOW = datetime(2026, 6, 2, 8, 0, tzinfo=UTC)
 
@@ -23,6 +25,12 @@ def outbox_of_its_own(settings, tmp_path):
 def cache_of_its_own(settings):
     """What one test keeps copies of is rolled back with it."""
     settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": uuid4().hex}}
+
+
+@pytest.fixture(autouse=True)
+def index_of_its_own():
+    """Papers of one test are found in no other."""
+    shelf.forget()
 
 
 def pytest_collection_modifyitems(items):

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 
+from digest import stamps
 from digest.models import Announce, Edition, Listing, Paper, Placement, Source
 from digest.sources.entry import Author, Entry
 from subscriptions.models import Subscriber, Subscription
@@ -55,6 +56,7 @@ def paper(title="", *, day=DAY, by="huggingface", announce="new", **values):
     }
     made = Paper.objects.create(title=title or f"Invented paper {number}", **values)
     Listing.objects.create(paper=made, source=source(by), day=day, announce=announce, first_seen_at=NOW)
+    stamps.bump("papers")
     return made
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from digest import editions, prose, stamps, tasks
+from digest import analysis, editions, prose, stamps, tasks
 from digest.models import (
     Edition,
     Fetch,
@@ -110,6 +110,7 @@ class PaperAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Paper, form: Any, change: bool) -> None:
         obj.changed_at = clock.now()
         super().save_model(request, obj, form, change)
+        analysis.refresh(Paper.objects.filter(pk=obj.pk))
         stamps.bump("papers")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Paper]) -> None:

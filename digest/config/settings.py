@@ -361,6 +361,7 @@ def every(task: str, schedule: crontab, seconds: int) -> dict[str, Any]:
 
 CELERY_BEAT_SCHEDULE = {
     "fetch": every("digest.tasks.fetch", crontab(minute="7,37"), 1700),
+    "analyse": every("digest.tasks.analyse", crontab(minute="*/10"), 590),
     "build": every("digest.tasks.build_edition", crontab(minute="12,42"), 1700),
     "publish": every("digest.tasks.publish", crontab(minute="*/5"), 290),
     "deliver": every("digest.tasks.deliver", crontab(), 55),

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from digest import editions, papers
+from digest import analysis, editions, papers
 from digest.management import sample
 from digest.models import Edition, Paper, Source
 from subscriptions import clock
@@ -26,6 +26,7 @@ class Command(BaseCommand):
         entries = sample.entries()
         papers.record(source, today, entries, now=now)
         Paper.objects.filter(identifier__in=[entry.identifier for entry in entries]).update(is_sample=True)
+        analysis.refresh_missing()
         editions.build(today, now=now, sample=True)
         editions.publish(today, by="demo", now=now)
         self.stdout.write(
