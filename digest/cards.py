@@ -5,19 +5,24 @@ However many papers a page has, their cards take the same number of queries.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from digest import prose
+from digest import marks, prose
+from digest.documents import documents
 from digest.models import Announce, Listing, Paper, Placement
+from digest.reasons import Reason, reasons
+from subscriptions.query import Document, Query, matches
 
 #: Names on a card; of more authors the first two are named.
 NAMES = 4
 #: Words of an abstract that stand open; the others unfold.
 OPEN_WORDS = 45
+#: Characters of what stands open of a paper that was searched for, and those before the first marked word.
+EXCERPT, BEFORE = 320, 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Card:
     code: str = ""
     project: str = ""
     pdf: str = ""
+    #: why it was found, where it was asked for
+    reasons: tuple[Reason, ...] = ()
 
 
 def of_edition(rows: Sequence[Placement], *, day: date) -> list[Card]:
@@ -62,6 +69,12 @@ def of_papers(papers: Sequence[Paper], featured: Mapping[int, date]) -> list[Car
     """The cards of papers, with the day of the edition each was featured in."""
     sources = _sources(paper.pk for paper in papers)
     return [_card(paper, sources[paper.pk], featured=featured.get(paper.pk)) for paper in papers]
+
+
+def of_found(papers: Sequence[Paper], featured: Mapping[int, date], query: Query) -> list[Card]:
+    """The cards of papers that a query found: its words marked, and why each was found that it means exactly."""
+    found = zip(of_papers(papers, featured), documents(papers), strict=True)
+    return [_marked(card, document, query) for card, document in found]
 
 
 def byline(names: Sequence[str], organization: str) -> str:
@@ -112,6 +125,23 @@ def _card(
         code=prose.link(paper.code_url),
         project=prose.link(paper.project_url),
         pdf=pdf(paper),
+    )
+
+
+def _marked(card: Card, document: Document, query: Query) -> Card:
+    spans = marks.spans(query, document)
+    abstract, match = document.abstract, matches(query, document)
+    is_shown = bool(spans["abstract"]) or not card.is_ai
+    part = marks.excerpt(abstract, spans["abstract"], before=BEFORE, size=EXCERPT)
+    return replace(
+        card,
+        title=mark_safe(marks.marked(document.title, spans["title"])),
+        gist=mark_safe(marks.marked(*part)) if is_shown else card.gist,
+        is_ai=not is_shown,
+        abstract=mark_safe(
+            marks.marked(abstract, spans["abstract"]) if len(abstract) > EXCERPT or not is_shown else ""
+        ),
+        reasons=tuple(reasons(match, document)) if match else (),
     )
 
 
