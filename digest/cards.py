@@ -77,6 +77,16 @@ def of_found(papers: Sequence[Paper], featured: Mapping[int, date], query: Query
     return [_marked(card, document, query) for card, document in found]
 
 
+def title(paper: Paper) -> SafeString:
+    """The title as HTML, its formulas in MathML."""
+    return mark_safe(prose.mathematics(paper.title_tex or paper.title))
+
+
+def abstract(paper: Paper) -> SafeString:
+    """The abstract as HTML, its formulas in MathML, and blank lines between its paragraphs."""
+    return mark_safe(prose.mathematics(paper.abstract_tex or paper.abstract, paragraphs=True))
+
+
 def byline(names: Sequence[str], organization: str) -> str:
     """Who wrote it, in a line however many they are."""
     who = ", ".join(names) if len(names) <= NAMES else f"{names[0]}, {names[1]} et al. · {len(names)} authors"
@@ -108,14 +118,19 @@ def _card(
 ) -> Card:
     words = paper.abstract.split()
     is_long = len(words) > OPEN_WORDS
-    gist = paper.ai_summary or (" ".join(words[:OPEN_WORDS]) + " …" if is_long else paper.abstract)
+    if paper.ai_summary:
+        gist = mark_safe(prose.mathematics(paper.ai_summary))
+    elif is_long:
+        gist = escape(" ".join(words[:OPEN_WORDS]) + " …")
+    else:
+        gist = abstract(paper)
     return Card(
         paper=paper,
-        title=_html(paper.title),
+        title=title(paper),
         byline=byline(paper.visible_authors, organization(paper)),
-        gist=_html(gist),
+        gist=gist,
         is_ai=bool(paper.ai_summary),
-        abstract=_html(paper.abstract if is_long or paper.ai_summary else ""),
+        abstract=abstract(paper) if is_long or paper.ai_summary else mark_safe(""),
         note=mark_safe(prose.markdown(note)),
         sources=sources,
         published=paper.published_at.date() if paper.published_at else None,
@@ -130,23 +145,21 @@ def _card(
 
 def _marked(card: Card, document: Document, query: Query) -> Card:
     spans = marks.spans(query, document)
-    abstract, match = document.abstract, matches(query, document)
+    text, match = document.abstract, matches(query, document)
     is_shown = bool(spans["abstract"]) or not card.is_ai
-    part = marks.excerpt(abstract, spans["abstract"], before=BEFORE, size=EXCERPT)
+    part = marks.excerpt(text, spans["abstract"], before=BEFORE, size=EXCERPT)
     return replace(
         card,
-        title=mark_safe(marks.marked(document.title, spans["title"])),
-        gist=mark_safe(marks.marked(*part)) if is_shown else card.gist,
+        title=_in_text(document.title, spans["title"]) if spans["title"] else card.title,
+        gist=_in_text(*part) if is_shown else card.gist,
         is_ai=not is_shown,
-        abstract=mark_safe(
-            marks.marked(abstract, spans["abstract"]) if len(abstract) > EXCERPT or not is_shown else ""
-        ),
+        abstract=_in_text(text, spans["abstract"]) if part[0] != text or not is_shown else mark_safe(""),
         reasons=tuple(reasons(match, document)) if match else (),
     )
 
 
-def _html(text: str) -> SafeString:
-    return escape(text)
+def _in_text(text: str, spans: marks.Spans) -> SafeString:
+    return mark_safe(prose.marked(text, spans))
 
 
 def _sources(papers: Iterable[int]) -> Mapping[int, tuple[str, ...]]:

@@ -1,7 +1,6 @@
 """Where the words that somebody asked for stand in a paper, for marking them."""
 
-from collections.abc import Iterable, Iterator
-from html import escape
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from subscriptions.query import And, Document, Or, Query, Term, matches
@@ -29,15 +28,6 @@ def spans(query: Query, paper: Document) -> dict[str, Spans]:
     return found
 
 
-def marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """The text as HTML with its spans marked; those that touch or overlap become one."""
-    out, at = [], 0
-    for start, end in _merged(spans):
-        out += [escape(text[at:start]), "<mark>", escape(text[start:end]), "</mark>"]
-        at = end
-    return "".join([*out, escape(text[at:])])
-
-
 def excerpt(text: str, spans: Spans, *, before: int, size: int) -> tuple[str, Spans]:
     """A part of a text with its first span in it, cut between words, and the spans that lie in the part."""
     if len(text) <= size:
@@ -51,19 +41,6 @@ def excerpt(text: str, spans: Spans, *, before: int, size: int) -> tuple[str, Sp
     move = len(opening) - start
     inside = [(low + move, high + move) for low, high in spans if start <= low and high <= end]
     return f"{opening}{text[start:end]}{' …' if end < len(text) else ''}", inside
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    current: tuple[int, int] | None = None
-    for start, end in sorted(spans):
-        if current and start <= current[1]:
-            current = current[0], max(current[1], end)
-            continue
-        if current:
-            yield current
-        current = start, end
-    if current:
-        yield current
 
 
 def _terms(query: Query) -> Iterator[Term]:
