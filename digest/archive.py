@@ -151,6 +151,11 @@ def _rises(first: date, *, now: datetime) -> dict[int, int]:
     }
 
 
+def known() -> QuerySet[Paper]:
+    """Papers that readers may see: those that a source has listed."""
+    return Paper.objects.filter(Exists(Listing.objects.filter(paper=OuterRef("pk"))))
+
+
 def paper(identifier: str) -> Paper | None:
-    """A paper that readers may see: one that a source has listed."""
-    return Paper.objects.filter(Exists(Listing.objects.filter(paper=OuterRef("pk"))), identifier=identifier).first()
+    """A paper that readers may see."""
+    return known().filter(identifier=identifier).first()

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import P, PathEx, Query, Router, Schema
 from pydantic import Field
 
-from digest import periods
+from digest import archive, periods
 from digest.api import errors, lists, markdown, shapes, wire
 from digest.api.lists import Page, Part
 from digest.models import Paper
@@ -18,9 +18,9 @@ router = Router(tags=["Hugging Face's paths"])
 READ = ["GET", "HEAD"]
 REFUSED = {400: errors.Error, 429: errors.Error}
 UNKNOWN = {**REFUSED, 404: errors.Error}
-MOST, MOST_FOUND = 100, 120
+MOST = 100
 
-Limit = Annotated[int, Field(ge=1, description="Papers on a page; more than the most are as if the most were asked.")]
+Limit = Annotated[int, Field(ge=1, description="Papers on a page; more than 100 are as if 100 were asked.")]
 
 Identifier = PathEx[
     str, P(description="arXiv id, with or without version, or web.… for papers known by their address alone.")
@@ -50,7 +50,7 @@ class Daily(Paging):
 
 @router.api_operation(READ, "/api/daily_papers", response={200: list[shapes.HubItem], **REFUSED}, by_alias=True)
 def daily_papers(request: HttpRequest, asked: Query[Daily]) -> HttpResponse:
-    """The papers that were featured. `Link: …; rel="next"` leads on while there are more."""
+    """The papers that were featured. The header Link leads on while there are more."""
     today = clock.today()
     period, trending, page = _period(asked), asked.sort == "trending", asked.page
     if period:
@@ -98,14 +98,14 @@ def items(part: Part, *, submitter: str = "") -> list[dict[str, Any]]:
 
 
 class Indexed(Schema):
-    cursor: str = Field("", max_length=20, description="Where the page before this one ended; `Link` has it.")
+    cursor: str = Field("", max_length=20, description="Where the page before this one ended; the header Link has it.")
     limit: Limit = 50
 
 
 @router.api_operation(READ, "/api/papers", response={200: list[shapes.HubItem], **REFUSED}, by_alias=True)
 def papers(request: HttpRequest, asked: Query[Indexed]) -> HttpResponse:
     """Every paper that is known, featured or not, the last to become known first."""
-    rows = Paper.objects.order_by("-pk")
+    rows = archive.known().order_by("-pk")
     if asked.cursor:
         if not (asked.cursor.isascii() and asked.cursor.isdigit()):
             raise errors.Refused("cursor takes what the `Link` of the page before says, and nothing else.")
@@ -149,7 +149,7 @@ def read(request: HttpRequest, identifier: Identifier) -> HttpResponse:
 def find(identifier: str) -> Paper:
     """A paper by its identifier, in any spelling of an arXiv id and with any version. Raises Refused with 404."""
     known = arxiv_id(identifier)
-    paper = Paper.objects.filter(identifier=known[0] if known else identifier).first()
+    paper = archive.paper(known[0] if known else identifier)
     if paper is None:
         raise errors.not_found(f"There is no paper {identifier[:100]} here.")
     return paper

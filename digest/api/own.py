@@ -1,4 +1,4 @@
-"""Our own paths, for what Hugging Face has no word for: editions, whole papers, the topic language."""
+"""Our own paths, for what Hugging Face has no word for: editions, and all that is known of a paper."""
 
 from datetime import date
 from typing import Any
@@ -7,8 +7,7 @@ from django.conf import settings
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
-from ninja import P, PathEx, Query, Router, Schema
-from pydantic import Field
+from ninja import P, PathEx, Query, Router
 
 from digest import archive, periods, prose
 from digest.api import errors, hub, lists, wire
@@ -16,7 +15,6 @@ from digest.api import own_shapes as shapes
 from digest.models import Edition, Listing, Observation, Paper, Placement
 from digest.periods import Kind
 from subscriptions import clock
-from subscriptions.query import parse
 
 router = Router(tags=["Paperboy's own"])
 
@@ -25,10 +23,6 @@ OBSERVATIONS = 500
 
 
 Day = PathEx[str, P(description="Of the edition, such as 2026-06-02.")]
-
-
-class Asked(Schema):
-    q: str = Field(description="A query of the topic language.", examples=["robot* video -survey"])
 
 
 @router.api_operation(hub.READ, "/api/v1/editions", response={200: list[shapes.EditionInList], **hub.REFUSED})
@@ -67,7 +61,7 @@ def edition(request: HttpRequest, day: Day, asked: Query[hub.Paging]) -> HttpRes
 
 
 @router.api_operation(hub.READ, "/api/v1/papers/{path:identifier}", response={200: shapes.WholePaper, **hub.UNKNOWN})
-def paper(request: HttpRequest, identifier: hub.Identifier) -> HttpResponse:
+def whole_paper(request: HttpRequest, identifier: hub.Identifier) -> HttpResponse:
     """One paper with everything that was seen of it."""
     found = hub.find(identifier)
     today = clock.today()
@@ -87,14 +81,6 @@ def paper(request: HttpRequest, identifier: hub.Identifier) -> HttpResponse:
             ],
         }
     )
-
-
-@router.api_operation(
-    hub.READ, "/api/v1/topics/parse", response={200: shapes.Parsed, **hub.REFUSED, 400: errors.QueryRefused}
-)
-def parse_topic(request: HttpRequest, asked: Query[Asked]) -> HttpResponse:
-    """Whether a query of the topic language can be read; 400 says where it cannot, and what was probably meant."""
-    return JsonResponse({"query": str(parse(asked.q))})
 
 
 def shown(paper: Paper, featured: date | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from ninja import NinjaAPI
 
 from digest import archive
-from digest.api import errors, hub, own
+from digest.api import errors, hub, own, topics
 from subscriptions import clock
 
 VERSION = "1.0.0"
@@ -24,8 +24,8 @@ EXAMPLES = {"identifier": "2606.01234", "day": "2026-06-02", "q": "robot"}
 
 api = NinjaAPI(title="Paperboy", version=VERSION, description=DESCRIPTION, docs_url=None, openapi_url=None)
 errors.install(api)
-api.add_router("", hub.router)
-api.add_router("", own.router)
+for router in (hub.router, own.router, topics.router):
+    api.add_router("", router, url_name_prefix="api")
 
 
 @functools.cache
@@ -87,7 +87,7 @@ def _operation(path: str, found: dict[str, Any], examples: dict[str, str]) -> di
         "parameters": [
             {
                 "name": parameter["name"],
-                "kind": _kind(parameter["schema"]),
+                "kind": _kind(parameter["schema"]).removesuffix(" or null"),
                 "default": parameter["schema"].get("default"),
                 "what": parameter["schema"].get("description", ""),
             }

@@ -9,7 +9,7 @@ from digest.api import errors, reference
 from digest.api.gate import gate
 
 #: What costs as much as a search counts as one.
-SEARCHES = {"search", "find_papers", "preview"}
+SEARCHES = {"api_search", "api_find", "api_look_ahead"}
 
 
 def unknown(request: HttpRequest) -> HttpResponse:
@@ -25,7 +25,7 @@ def _gated(pattern: URLPattern) -> URLPattern:
 _operations, _, _ = reference.api.urls
 urlpatterns = [
     *(_gated(found) for found in _operations if isinstance(found, URLPattern) and found.name != "api-root"),
-    path("api/openapi.json", gate(reference.openapi), name="openapi"),
+    path("api/openapi.json", gate(reference.openapi), name="api_openapi"),
     path("api/docs", gate(reference.page), name="api_docs"),
     re_path(r"^api(?:/.*)?$", gate(unknown)),
 ]

@@ -77,3 +77,11 @@ def test_the_page_shows_the_same_without_scripts_and_its_examples_lead_somewhere
 
 def test_the_page_stands_without_a_paper(client):
     assert client.get("/api/docs").status_code == 200
+
+
+def test_no_path_takes_the_name_of_a_page():
+    from digest.urls import urlpatterns
+
+    names = [pattern.name for pattern in urlpatterns if pattern.name]
+
+    assert len(names) == len(set(names))
