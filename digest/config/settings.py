@@ -4,6 +4,7 @@
 holds the value of a secret. A wrong or dangerous combination ends the start with one line.
 """
 
+import os
 import re
 import secrets
 import sys
@@ -246,6 +247,13 @@ TEMPLATES = [
         },
     }
 ]
+#: Processes and threads of the web site, and what each process keeps of its pages.
+DIGEST_WEB_WORKERS: int = read("int", "DIGEST_WEB_WORKERS", 1 if DEBUG else min(4, os.cpu_count() or 1))
+DIGEST_WEB_THREADS: int = read("int", "DIGEST_WEB_THREADS", 8)
+DIGEST_PAGE_CACHE_MB: int = read("int", "DIGEST_PAGE_CACHE_MB", 64)
+if DIGEST_WEB_WORKERS < 1 or DIGEST_WEB_THREADS < 1 or DIGEST_PAGE_CACHE_MB < 0:
+    refuse("DIGEST_WEB_WORKERS and DIGEST_WEB_THREADS must be 1 or more, DIGEST_PAGE_CACHE_MB 0 or more.")
+
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG
@@ -317,8 +325,8 @@ LOGGING = {
     # httpx tells every URL it asks for; what came of a fetch stands in the Fetch rows. kombu misses a host's name in a
     # broker that has none.
     "loggers": {
+        "django": {"level": LOG_LEVEL},  # without the handler of its own, which hides nothing
         "httpx": {"level": "WARNING"},
-        "waitress.queue": {"level": "ERROR"},
         "kombu.connection": {"level": "ERROR"},
     },
 }

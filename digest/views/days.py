@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.safestring import mark_safe
 
-from digest import archive, cards, periods, prose
+from digest import archive, cards, keeping, periods, prose
 from digest.models import Edition, Paper
 from digest.periods import Kind, Period
 from digest.views.page import Missing, canonical, page, part
@@ -19,6 +19,7 @@ _VIEWS = {Kind.DAY: "edition", Kind.WEEK: "week", Kind.MONTH: "month"}
 
 
 @page
+@keeping.kept()
 def front(request: HttpRequest) -> HttpResponse:
     """The newest edition under the invitation to have it in one's inbox; `?topics=` fills in the form."""
     topics = request.GET.get("topics", "")[:2_000]
@@ -27,12 +28,14 @@ def front(request: HttpRequest) -> HttpResponse:
 
 
 @page
+@keeping.kept()
 def newest(request: HttpRequest) -> HttpResponse:
     found = archive.newest(clock.today())
     return _edition(request, found, reverse("edition", args=[found.date]) if found else reverse("papers"))
 
 
 @page
+@keeping.kept()
 def edition(request: HttpRequest, text: str) -> HttpResponse:
     """A day's edition; a day without one leads to the last before it."""
     period = _period(Kind.DAY, text)
@@ -43,16 +46,19 @@ def edition(request: HttpRequest, text: str) -> HttpResponse:
 
 
 @page
+@keeping.kept()
 def week(request: HttpRequest, text: str) -> HttpResponse:
     return _span(request, _period(Kind.WEEK, text))
 
 
 @page
+@keeping.kept()
 def month(request: HttpRequest, text: str) -> HttpResponse:
     return _span(request, _period(Kind.MONTH, text))
 
 
 @page
+@keeping.kept()
 def trending(request: HttpRequest) -> HttpResponse:
     today = clock.today()
     shown = part(request, archive.trending(today, now=clock.now()))

@@ -7,13 +7,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from digest import archive
+from digest import archive, keeping
 from digest.models import Announce
 from digest.views.page import Missing, canonical, page
 from subscriptions import clock
 
 
 @page
+@keeping.kept()
 def editions(request: HttpRequest) -> HttpResponse:
     """The editions of the year that `?year=` names, else of the newest."""
     found = archive.published(clock.today())

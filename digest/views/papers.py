@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import linebreaks
 from django.utils.safestring import mark_safe
 
-from digest import archive, cards, plots, prose
+from digest import archive, cards, keeping, plots, prose
 from digest.models import Paper
 from digest.sources.identifiers import arxiv_id
 from digest.views.page import Missing, address, page
@@ -25,6 +25,7 @@ DESCRIPTION = 200
 
 
 @page
+@keeping.kept()
 def paper(request: HttpRequest, text: str) -> HttpResponse:
     """What is known of a paper. An id with a version, or an address at arXiv, leads to the id without."""
     known = arxiv_id(text)

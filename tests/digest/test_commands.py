@@ -138,14 +138,3 @@ def test_the_sample_day_does_not_hide_a_real_one():
 
     assert "nothing was invented" in run("demo")
     assert not Edition.objects.get().is_sample
-
-
-@pytest.mark.parametrize("behind", [True, False])
-def test_the_server_lets_through_what_a_trusted_proxy_says(settings, monkeypatch, behind):
-    settings.DIGEST_BEHIND_PROXY = behind
-    given = {}
-    monkeypatch.setattr("waitress.serve", lambda application, **options: given.update(options))
-
-    call_command("serve")
-
-    assert given["clear_untrusted_proxy_headers"] is not behind
