@@ -118,7 +118,7 @@ class Press:
             "edition_url": settings.DIGEST_BASE_URL + reverse("edition", args=[edition.date]),
             "postal_address": settings.DIGEST_POSTAL_ADDRESS,
         }
-        links = ["sections", "unsubscribe_url", "link_url", "day", "summary"]
+        links = ["sections", "unsubscribe_url", "link_url", "letter_url", "day", "summary"]
         self.frame_html = Parts("email/digest/body.html", context, [*links, "more"])
         self.frame_text = Parts("email/digest/body.txt", context, links)
         self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"]).around()
@@ -131,6 +131,7 @@ class Press:
         self.unsubscribe_link = Link("unsubscribe", Scope.UNSUBSCRIBE)
         self.manage_link = Link("link", Scope.LINK)
         self.feedback_link = Link("feedback", Scope.FEEDBACK, 0)
+        self.letter_link = Link("letter", Scope.LETTER)
         self.headers = headers(edition)
         self.domain, self.bounce_domain = settings.DIGEST_DOMAIN, settings.DIGEST_BOUNCE_DOMAIN
 
@@ -156,11 +157,14 @@ class Press:
             for _, _, keys in row.sections:
                 if broken := self.failures.keys() & set(keys):
                     raise mail.Unwritable(self.failures[min(broken)])
-        unsubscribe = self.unsubscribe_link.token(row)
+        unsubscribe = self.unsubscribe_link.token(row.subscriber, now=row.created_at)
+        manage = self.manage_link.token(row.subscriber, now=row.created_at)
+        letter = self.letter_link.token(row.delivery, now=row.created_at)
         name, line = name_of(row.delivery), summary(row)
         links: dict[str, Pieces] = {
             "unsubscribe_url": (self.unsubscribe_link.encoded(unsubscribe),),
-            "link_url": (self.manage_link.encoded(self.manage_link.token(row)),),
+            "link_url": (self.manage_link.encoded(manage),),
+            "letter_url": (self.letter_link.encoded(letter),),
             "day": (_day(row.day),),
             "summary": (encode(line),),
         }
@@ -206,7 +210,7 @@ class Press:
         text: list[bytes] = []
         _, _, html_end = self.section_html
         *_, text_end = self.section_text
-        token = encode(self.feedback_link.token(row))
+        token = encode(self.feedback_link.token(row.subscriber, now=row.created_at))
         number = 0
         for label, query, keys in row.sections:
             opening = self._openings.get(label) or self._opening(label)
@@ -277,15 +281,15 @@ class Press:
 
 
 class Link:
-    """A kind of link, each reader's with its own token."""
+    """A kind of link, each reader's or letter's with its own token."""
 
     def __init__(self, view: str, scope: Scope, *more: object) -> None:
         self.scope = scope
         self.before, self.after = (settings.DIGEST_BASE_URL + reverse(view, args=["TOKEN", *more])).split("TOKEN")
         self._encoded = encode(self.before)
 
-    def token(self, row: Taken) -> str:
-        return tokens.issue(self.scope, row.subscriber, now=row.created_at)
+    def token(self, value: int, *, now: datetime) -> str:
+        return tokens.issue(self.scope, value, now=now)
 
     def url(self, token: str) -> str:
         return f"{self.before}{token}{self.after}"

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 
 from digest.api.urls import urlpatterns as api
-from digest.views import citations, days, editions, feedback, health, papers
+from digest.views import citations, days, editions, feedback, health, letters, papers
 
 urlpatterns = [
     *api,
@@ -14,6 +14,8 @@ urlpatterns = [
     path("papers/trending", days.trending, name="trending"),
     re_path(r"^papers/(?P<identifier>.+)\.(?P<form>bib|ris)\Z", citations.cite, name="cite"),
     path("papers/<path:text>", papers.paper, name="paper"),
+    path("letters/mine/<str:token>", letters.mine, name="my_letters"),
+    path("letters/<str:token>", letters.letter, name="letter"),
     path("editions", editions.editions, name="editions"),
     path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),
     path("taste/<str:token>", feedback.taste, name="taste"),

@@ -24,6 +24,10 @@ class Scope(StrEnum):
     SESSION = "session"
     #: Says more or less of a paper; stands in every letter.
     FEEDBACK = "feedback"
+    #: Shows one letter again; the value is the delivery's.
+    LETTER = "letter"
+    #: A reader's topics as a feed, for as long as letters come too.
+    FEED = "feed"
 
 
 #: How long a link of a scope works; unsubscribing works for as long as letters exist.
@@ -34,6 +38,8 @@ LIFE: dict[Scope, timedelta | None] = {
     Scope.MANAGE: timedelta(minutes=15),
     Scope.SESSION: timedelta(hours=2),
     Scope.FEEDBACK: None,
+    Scope.LETTER: None,
+    Scope.FEED: None,
 }
 LONGEST = 200
 
@@ -52,7 +58,7 @@ def issue(scope: Scope, value: int, *, now: datetime) -> str:
 
 @lru_cache(maxsize=32)
 def _keyed(key: str, scope: Scope) -> hmac.HMAC:
-    """The signature of Django's Signer, begun: letters need two each, and making the key anew is most of the work."""
+    """The signature of Django's Signer, begun: letters need three each, and making the key anew is most of the work."""
     derived = hashlib.sha256(f"paperboy.{scope}signer".encode() + key.encode()).digest()
     return hmac.new(derived, digestmod=hashlib.sha256)
 

@@ -3,7 +3,7 @@
 import logging
 import re
 
-_TOKEN = re.compile(r"(/(?:u|confirm|manage|link)/)[^\s/?\"']+")
+_TOKEN = re.compile(r"(/(?:u|confirm|manage|link|letters/mine|letters|feeds/mine)/)[^\s/?\"']+")
 
 
 class HideTokens(logging.Filter):
