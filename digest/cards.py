@@ -12,7 +12,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from digest import marks, prose
-from digest.documents import documents
+from digest.documents import documents, resolved
 from digest.models import Announce, Listing, Paper, Placement
 from digest.reasons import Reason, reasons
 from subscriptions.query import Document, Query, matches
@@ -73,6 +73,7 @@ def of_papers(papers: Sequence[Paper], featured: Mapping[int, date]) -> list[Car
 
 def of_found(papers: Sequence[Paper], featured: Mapping[int, date], query: Query) -> list[Card]:
     """The cards of papers that a query found: its words marked, and why each was found that it means exactly."""
+    query = resolved(query)
     found = zip(of_papers(papers, featured), documents(papers), strict=True)
     return [_marked(card, document, query) for card, document in found]
 

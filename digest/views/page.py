@@ -10,7 +10,10 @@ from urllib.parse import urlencode
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
+
+from subscriptions.query import Query
 
 View = Callable[..., HttpResponse]
 PER_PAGE = 50
@@ -56,3 +59,13 @@ def address(path: str, **parameters: object) -> str:
 def canonical(path: str, page: Page[Any] | None = None, **parameters: object) -> str:
     """The one address of what is shown; the first page needs no number."""
     return address(path, **parameters, p=page.number if page and page.number > 1 else None)
+
+
+def as_topic(text: str, query: Query | None) -> str:
+    """A query as it can stand among other topics, which commas part."""
+    return str(query) if query and "," in text else text
+
+
+def sign_up(topic: str) -> str:
+    """The address of the sign-up form with a topic filled in."""
+    return address(reverse("front"), topics=topic) + "#sign-up"

@@ -7,13 +7,12 @@ from urllib.parse import quote, urlsplit
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.html import linebreaks
 from django.utils.safestring import mark_safe
 
-from digest import archive, cards, keeping, plots, prose
+from digest import archive, cards, keeping, plots, prose, search
 from digest.models import Paper
 from digest.sources.identifiers import arxiv_id
-from digest.views.page import Missing, address, page
+from digest.views.page import Missing, address, page, sign_up
 from subscriptions import clock
 
 #: What identifiers are made of; anything else is not looked up.
@@ -61,14 +60,21 @@ def _context(found: Paper, today: date) -> dict[str, object]:
         "editions": editions,
         "notes": [mark_safe(prose.markdown(row.note)) for row in editions if row.note],
         "plot": plots.votes([(at, votes or 0) for at, votes in observed]),
-        "abstract": mark_safe(linebreaks(found.abstract, autoescape=True)),
+        "abstract": [mark_safe(part) for part in cards.abstract(found).split("\n\n") if part],
         "is_sample": found.is_sample,
-        "like": address(reverse("front"), topics=f"like:{found.identifier}") + "#sign-up",
+        "similar": _similar(found, today),
+        "like": sign_up(f"like:{found.identifier}"),
         "today": today,
         "title": found.title,
         "description": _shortened(found.ai_summary or found.abstract) or card.byline,
         "canonical": path,
     }
+
+
+def _similar(found: Paper, today: date) -> list[cards.Card]:
+    keys = search.similar(found)
+    papers = Paper.objects.in_bulk(keys)
+    return cards.of_papers([papers[key] for key in keys if key in papers], archive.featured(keys, today=today))
 
 
 def _links(found: Paper, card: cards.Card) -> list[dict[str, str]]:

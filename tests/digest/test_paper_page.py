@@ -98,6 +98,19 @@ def test_votes_over_time_are_drawn_and_told(client):
     assert '<title id="votes">From 2 on 2 June to 9 on 2 June 2026</title>' in show(client, paper)
 
 
+def test_papers_like_it_are_shown_and_others_not(client):
+    folding = "A robot arm learns to fold paper from hours of video."
+    paper = make.paper("Folding Machines", abstract=folding)
+    make.paper("Origami for Robots", abstract=folding)
+    make.paper("Soup of the Day", abstract="We measure how warm a soup stays in a bowl.")
+
+    page = show(client, paper).partition("More like this")[2]
+
+    assert "Origami for Robots" in page
+    assert "Soup of the Day" not in page
+    assert "Folding Machines" not in page
+
+
 def test_addresses_that_are_not_of_the_web_are_no_links(client):
     paper = make.paper(url="javascript:alert(1)", code_url="javascript:alert(2)", project_url="data:text/html,x",
                        license_url="vbscript:x", identifier="web.0123456789abcdef")  # fmt: skip
@@ -109,6 +122,7 @@ def test_addresses_that_are_not_of_the_web_are_no_links(client):
 
 def test_a_paper_takes_the_same_queries_however_much_is_known_of_it(client):
     def queries(paper):
+        show(client, paper)  # what is kept in the process is made
         with CaptureQueriesContext(connection) as asked:
             show(client, paper)
         return len(asked)

@@ -1,0 +1,105 @@
+"""Searching."""
+
+from http import HTTPStatus
+from itertools import groupby
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from digest import archive, cards, narrow, search
+from digest.cards import Card
+from digest.models import Paper, Source
+from digest.search import Found, Results, Tier
+from digest.sources.identifiers import arxiv_id
+from digest.views import days
+from digest.views.page import Missing, address, as_topic, canonical, page, part, sign_up
+from subscriptions import clock
+from subscriptions.query import QueryError
+
+PER_PAGE = 30
+MODES = {"both": "words and meaning", "words": "words alone", "meaning": "meaning alone"}
+SORTS = {"relevance": "best first", "newest": "newest first", "votes": "most votes first"}
+#: Characters of an address that somebody typed into the search box.
+LONGEST_ADDRESS = 200
+
+
+@page
+def papers(request: HttpRequest) -> HttpResponse:
+    """The newest edition, or what `?q=` finds."""
+    return _results(request) if "q" in request.GET else days.newest(request)
+
+
+def _results(request: HttpRequest) -> HttpResponse:
+    """The papers that `?q=` finds; what is chosen beside it is written into it first."""
+    text = request.GET["q"].replace("\x00", "").strip()
+    mode, sort = _choice(request, "mode", MODES), _choice(request, "sort", SORTS)
+    path = reverse("papers")
+    said: dict[str, Any] = {"mode": mode if mode != "both" else None, "sort": sort if sort != "relevance" else None}
+    if set(narrow.FIELDS) & request.GET.keys():
+        try:
+            return redirect(address(path, q=narrow.narrowed(text, request.GET.dict()), **said))
+        except ValueError as error:
+            raise Missing(str(error), status=HTTPStatus.BAD_REQUEST) from error
+    if (known := _known(text)) is not None:
+        return redirect("paper", known)
+    context: dict[str, Any] = {"q": text, "mode": mode, "sort": sort, "modes": MODES, "sorts": SORTS,
+               "today": clock.today(),
+               "sources": Source.objects.order_by("label", "pk").values_list("name", "label")}  # fmt: skip
+    try:
+        found = search.find(text, mode=mode, sort=sort) if text else None
+    except QueryError as error:
+        refused = {**context, "error": error, "title": "Search"}
+        return render(request, "digest/search.html", refused, status=HTTPStatus.BAD_REQUEST)
+    if found:
+        context |= _found(request, found, canonical_path=canonical(path, q=text, **said))
+    return render(request, "digest/search.html", {"title": f"Search: {text[:100]}" if text else "Search", **context})
+
+
+def _choice(request: HttpRequest, name: str, known: dict[str, str]) -> str:
+    """What was chosen, the first choice where nothing was."""
+    said = request.GET.get(name) or next(iter(known))
+    if said not in known:
+        raise Missing(f"{name} takes one of {', '.join(known)}.", status=HTTPStatus.BAD_REQUEST)
+    return said
+
+
+def _known(text: str) -> str | None:
+    """The identifier of a paper whose address or arXiv: id was typed."""
+    if len(text) > LONGEST_ADDRESS or " " in text or not any(sign in text for sign in "/:"):
+        return None
+    found = arxiv_id(text)
+    return found[0] if found and archive.paper(found[0]) else None
+
+
+def _found(request: HttpRequest, found: Results, *, canonical_path: str) -> dict[str, object]:
+    shown = part(request, found.found, PER_PAGE)
+    rows: list[Found] = list(shown.object_list)
+    papers = Paper.objects.in_bulk([row.paper for row in rows])
+    rows = [row for row in rows if row.paper in papers]
+    featured = archive.featured(list(papers), today=clock.today())
+    listed = [papers[row.paper] for row in rows]
+    made = cards.of_found(listed, featured, found.query) if found.query else cards.of_papers(listed, featured)
+    topic = as_topic(found.text, found.query)
+    return {
+        "results": found,
+        "error": found.error,
+        "page": shown,
+        "parts": _parts(rows, made, shown.start_index()),
+        "close": len(found.found) - found.exact,
+        "canonical": canonical_path,
+        "topic": topic,
+        "sign_up": sign_up(topic),
+        "preview": address(reverse("preview"), q=topic),
+    }
+
+
+def _parts(rows: list[Found], made: list[Card], start: int) -> list[dict[str, object]]:
+    """The papers that the query means exactly, then those that are close."""
+    pairs = enumerate(zip(rows, made, strict=True), start=start)
+    parts: list[dict[str, object]] = []
+    for is_close, members in groupby(pairs, key=lambda pair: pair[1][0].tier < Tier.WORDS):
+        numbers, shown = zip(*[(number, card) for number, (_, card) in members], strict=True)
+        parts.append({"is_close": is_close, "cards": shown, "start": numbers[0]})
+    return parts

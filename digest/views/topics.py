@@ -1,0 +1,52 @@
+"""What a topic would have found, before it is anybody's."""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.formats import date_format
+
+from digest import cards, plots, prose, search
+from digest.models import Paper
+from digest.preview import DAYS
+from digest.preview import preview as preview_of
+from digest.views.page import address, as_topic, page, sign_up
+from subscriptions import clock
+from subscriptions.query import QueryError
+
+#: Papers shown; the numbers count all of them.
+MOST = 60
+
+
+@page
+def preview(request: HttpRequest) -> HttpResponse:
+    """What the topic `?q=` would have found on each of the last days."""
+    text = request.GET.get("q", "").replace("\x00", "").strip()
+    context: dict[str, object] = {"q": text, "days": DAYS, "title": "What a topic would have found",
+                                  "today": clock.today()}  # fmt: skip
+    try:
+        query = search.understood(text)
+    except QueryError as error:
+        return render(request, "digest/preview.html", {**context, "error": error}, status=HTTPStatus.BAD_REQUEST)
+    found = preview_of(query, today=clock.today())
+    newest = [(day, key) for day, papers in reversed(found.days) for key in papers][:MOST]
+    papers = Paper.objects.in_bulk([key for _, key in newest])
+    featured = {key: day for day, key in newest if key in papers}
+    context |= {
+        "preview": found,
+        "rate": _rate(found.per_day),
+        "plot": plots.bars([(date_format(day, "D j M"), len(keys)) for day, keys in found.days]),
+        "cards": cards.of_found([papers[key] for key in featured], featured, query),
+        "sign_up": sign_up(as_topic(text, query)),
+        "search": address(reverse("papers"), q=text),
+        "canonical": address(reverse("preview"), q=text),
+    }
+    return render(request, "digest/preview.html", context)
+
+
+def _rate(per_day: float) -> str:
+    """ "About 4 papers a day", "About 2 papers a week"."""
+    if per_day >= 1 or not per_day:
+        return f"About {prose.count(round(per_day), 'paper')} a day"
+    return f"About {prose.count(max(1, round(per_day * 5)), 'paper')} a week"
