@@ -62,3 +62,33 @@ def test_what_is_not_there_says_so_and_leads_back(reader):
     reader.open("/papers/date/2026-02-30")
     reader.sees("There is no such page").get_by_role("link", name="To the newest papers").click()
     reader.sees("Get trending papers")
+
+
+def test_a_search_is_narrowed_previewed_and_becomes_a_topic(reader):
+    reader.open("/")
+    reader.page.get_by_role("searchbox", name="Search papers").fill("robot OR maps")
+    reader.press("Search")
+    page = reader.sees("Search")
+    assert "2 papers match these words" in page.get_by_role("status").inner_text()
+    page.get_by_text("Narrow it down").click()
+    page.get_by_text("How to ask").click()
+    page.get_by_label("Category").fill("cs.CV")
+    reader.looks_right()
+    reader.press("Add to the search")
+    page = reader.sees("Search")
+    assert page.get_by_role("searchbox", name="Search papers").input_value() == "(robot OR maps) cat:cs.CV"
+    assert "1 paper matches these words" in page.get_by_role("status").inner_text()
+    page.get_by_role("link", name="What would it find a day?").click()
+    page = reader.sees("What this topic would have found")
+    assert page.get_by_role("img", name="Tue 2 Jun 1").is_visible()
+    page.get_by_role("link", name="Mail me this topic").click()
+    assert reader.sees("Get trending papers").get_by_label("Topics").input_value() == "(robot OR maps) cat:cs.CV"
+
+
+def test_a_query_that_cannot_be_read_leads_to_what_was_meant(reader):
+    reader.open("/papers?q=titel:robots")
+    page = reader.sees("Search")
+    assert "There is no field titel:" in page.get_by_role("alert").inner_text()
+    reader.looks_right()
+    page.get_by_role("link", name="title:robots").click()
+    assert "1 paper matches these words" in reader.sees("Search").get_by_role("status").inner_text()
