@@ -115,6 +115,7 @@ def _edition(request: HttpRequest, found: Edition | None, path: str, *, form: Si
         shown = part(request, archive.of_edition(found))
         context |= {
             "page": shown,
+            "count": prose.count(shown.paginator.count, "paper"),
             "cards": cards.of_edition(list(shown.object_list), day=found.date),
             "intro": mark_safe(prose.markdown(found.intro)),
             "name": _name(periods.of(Kind.DAY, found.date)),
@@ -124,7 +125,7 @@ def _edition(request: HttpRequest, found: Edition | None, path: str, *, form: Si
         }
         if not form:
             context["title"] = f"Papers of {date_format(found.date, 'j F Y')}"
-            context["description"] = f"{prose.count(shown.paginator.count, 'paper')} of {context['name']}, ranked."
+            context["description"] = f"{context['count']} of {context['name']}, the most noticed first."
     return render(request, "digest/edition.html", context)
 
 
@@ -135,13 +136,14 @@ def _span(request: HttpRequest, period: Period) -> HttpResponse:
         return _back(period)
     shown = part(request, archive.papers(period, today=today))
     papers = list(shown.object_list)
-    name = _name(period)
+    name, count = _name(period), prose.count(shown.paginator.count, "paper")
     context = {
         "period": period,
         "name": name,
         "title": f"Papers of {name}",
-        "description": f"{prose.count(shown.paginator.count, 'paper')} of {name}, most votes first.",
         "page": shown,
+        "count": count,
+        "description": f"{count} of {name}, most votes first.",
         "cards": cards.of_papers(papers, {paper.pk: paper.featured for paper in papers}),
         "canonical": canonical(reverse(_VIEWS[period.kind], args=[str(period)]), shown),
         **_neighbours(period.kind, period.first, period.last, today),

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from digest import archive, cards, narrow, search
+from digest import archive, cards, narrow, prose, search
 from digest.cards import Card
 from digest.models import Paper, Source
 from digest.search import Found, Results, Tier
@@ -19,6 +19,8 @@ from subscriptions import clock
 from subscriptions.query import QueryError
 
 PER_PAGE = 30
+#: Papers of a search at most.
+MOST = 1_000
 MODES = {"both": "words and meaning", "words": "words alone", "meaning": "meaning alone"}
 SORTS = {"relevance": "best first", "newest": "newest first", "votes": "most votes first"}
 #: Characters of an address that somebody typed into the search box.
@@ -48,7 +50,7 @@ def _results(request: HttpRequest) -> HttpResponse:
                "today": clock.today(),
                "sources": Source.objects.order_by("label", "pk").values_list("name", "label")}  # fmt: skip
     try:
-        found = search.find(text, mode=mode, sort=sort) if text else None
+        found = search.find(text, mode=mode, sort=sort, most=MOST) if text else None
     except QueryError as error:
         refused = {**context, "error": error, "title": "Search"}
         return render(request, "digest/search.html", refused, status=HTTPStatus.BAD_REQUEST)
@@ -87,12 +89,26 @@ def _found(request: HttpRequest, found: Results, *, canonical_path: str) -> dict
         "error": found.error,
         "page": shown,
         "parts": _parts(rows, made, shown.start_index()),
-        "close": len(found.found) - found.exact,
+        "said": _said(found),
         "canonical": canonical_path,
         "topic": topic,
         "sign_up": sign_up(topic),
         "preview": address(reverse("preview"), q=topic),
     }
+
+
+def _said(found: Results) -> str:
+    """How much was found, in words."""
+    close = len(found.found) - found.exact
+    if found.exact == MOST:
+        return f"{MOST:,} papers or more match these words; these are the best of them."
+    is_close = "is" if close == 1 else "are"
+    if found.exact:
+        more = f"; {close:,} more {is_close} close" if close else ""
+        return f"{prose.count(found.exact, 'paper')} {'matches' if found.exact == 1 else 'match'} these words{more}."
+    if close:
+        return f"No paper matches all of it; {close:,} {is_close} close."
+    return "No paper matches, and none is close. Try fewer words, or other ones."
 
 
 def _parts(rows: list[Found], made: list[Card], start: int) -> list[dict[str, object]]:

@@ -29,7 +29,7 @@ def test_a_search_counts_what_matches_marks_its_words_and_says_why(client):
 
     page = ask(client, q="robot")
 
-    assert "<strong>1 paper</strong> matches these words" in page
+    assert "1 paper matches these words" in page
     assert "<mark>Robots</mark> &amp; Soup" in page
     assert "A <mark>robot</mark> stirs." in page
     assert "Robots</strong> in the title and abstract" in page
@@ -45,10 +45,17 @@ def test_a_paper_close_in_meaning_stands_below_those_that_match_and_a_topic_of_m
     close = ask(client, q="robots that learn from video to fold laundry")
     topic = ask(client, q='about:"robots that fold paper"')
 
-    assert "No paper has all of these words; 1 is close." in close
+    assert "No paper matches all of it; 1 is close." in close
     assert close.index("Close in meaning</h2>") < close.index("Machines and origami")
     assert "<mark>robot</mark>" in close
     assert "close in meaning</strong> to “robots that fold paper”" in topic
+
+
+def test_more_papers_than_a_search_shows_are_said_to_be_more(client, monkeypatch):
+    monkeypatch.setattr("digest.views.search.MOST", 2)
+    make.edition([make.paper(f"Robot {n}") for n in range(3)])
+
+    assert "2 papers or more match these words" in ask(client, q="robot", mode="words")
 
 
 def test_a_search_can_be_mailed_and_previewed_as_a_topic(client):
