@@ -1,7 +1,9 @@
 from django.urls import path, re_path
 
 from digest.api.urls import urlpatterns as api
-from digest.views import citations, days, editions, feedback, health, letters, papers, search, topics
+from digest.views import citations, days, editions, feedback, feeds, health, letters, papers, search, site, topics
+
+FORM = "(?P<form>atom|rss|json)"
 
 urlpatterns = [
     *api,
@@ -16,6 +18,11 @@ urlpatterns = [
     path("papers/<path:text>", papers.paper, name="paper"),
     path("letters/mine/<str:token>", letters.mine, name="my_letters"),
     path("letters/<str:token>", letters.letter, name="letter"),
+    re_path(rf"^feeds/(?P<name>daily|trending|search)\.{FORM}\Z", feeds.feed, name="feed"),
+    re_path(rf"^feeds/mine/(?P<token>[\w.-]+)\.{FORM}\Z", feeds.mine, name="my_feed"),
+    path("robots.txt", site.robots, name="robots"),
+    path("sitemap.xml", site.sitemap, name="sitemap"),
+    path("sitemap-<str:name>.xml", site.sitemap_part, name="sitemap_part"),
     path("editions", editions.editions, name="editions"),
     path("topics/preview", topics.preview, name="preview"),
     path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),

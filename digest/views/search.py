@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from digest import archive, cards, narrow, prose, search
+from digest import archive, cards, keeping, narrow, prose, search
 from digest.cards import Card
 from digest.models import Paper, Source
 from digest.search import Found, Results, Tier
@@ -28,6 +28,7 @@ LONGEST_ADDRESS = 200
 
 
 @page
+@keeping.kept(60)
 def papers(request: HttpRequest) -> HttpResponse:
     """The newest edition, or what `?q=` finds."""
     return _results(request) if "q" in request.GET else days.newest(request)

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from digest import cards, plots, prose, search
+from digest import cards, keeping, plots, prose, search
 from digest.models import Paper
 from digest.preview import DAYS
 from digest.preview import preview as preview_of
@@ -20,6 +20,7 @@ MOST = 60
 
 
 @page
+@keeping.kept(60)
 def preview(request: HttpRequest) -> HttpResponse:
     """What the topic `?q=` would have found on each of the last days."""
     text = request.GET.get("q", "").replace("\x00", "").strip()

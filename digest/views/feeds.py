@@ -1,0 +1,147 @@
+"""Feeds of the day, of what is trending, of a search, and of a reader's own topics."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from html import escape
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.cache import patch_cache_control
+from django.utils.html import linebreaks
+from django.utils.http import http_date
+
+from digest import archive, keeping, prose, search, syndication
+from digest.documents import documents, resolved
+from digest.models import Paper
+from digest.reasons import reasons
+from digest.syndication import Entry, Feed
+from digest.views.page import Missing, address, page
+from subscriptions import clock, tokens
+from subscriptions.models import Subscriber
+from subscriptions.query import QueryError, matches, parse
+from subscriptions.tokens import Scope, TokenError
+
+#: Editions and papers of a feed at most, and days of a reader's own.
+EDITIONS, MOST, DAYS = 10, 200, 14
+_READS = {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}
+
+
+@page
+@keeping.kept()
+def feed(request: HttpRequest, name: str, form: str) -> HttpResponse:
+    """One of those that are the same for everybody."""
+    return {"daily": _daily, "trending": _trending, "search": _found}[name](request, form)
+
+
+def _daily(request: HttpRequest, form: str) -> HttpResponse:
+    """The papers of the last editions, the newest first, each edition in its editor's order."""
+    editions = list(archive.published(clock.today())[:EDITIONS])
+    rows = [row for edition in editions for row in archive.of_edition(edition)[:MOST]][:MOST]
+    notes = {row.paper_id: row.note for row in rows}
+    papers = list({row.paper_id: row.paper for row in rows}.values())
+    return _answer(form, f"{settings.DIGEST_NAME}: the day's papers", "front", papers, notes=notes)
+
+
+def _trending(request: HttpRequest, form: str) -> HttpResponse:
+    keys = archive.trending(clock.today(), now=clock.now())
+    return _answer(form, f"{settings.DIGEST_NAME}: trending papers", "trending", _in_order(keys))
+
+
+def _found(request: HttpRequest, form: str) -> HttpResponse:
+    """What a topic `?q=` means, the newest first."""
+    text = request.GET.get("q", "").replace("\x00", "").strip()
+    try:
+        parse(text)
+        results = search.find(text, mode="words", sort="newest", most=MOST)
+    except QueryError as error:
+        hint = f" Try: {error.suggestion}" if error.suggestion else ""
+        raise Missing(f"{error.message}{hint}", status=HTTPStatus.BAD_REQUEST) from error
+    papers = _in_order([one.paper for one in results.found])
+    return _answer(form, f"{settings.DIGEST_NAME}: {text}", "papers", papers, q=text)
+
+
+@page
+def mine(request: HttpRequest, token: str, form: str) -> HttpResponse:
+    """What a reader's topics found in the editions of the last days. The link is theirs alone."""
+    try:
+        key = tokens.read(token, Scope.FEED, now=clock.now())
+    except TokenError as error:
+        raise Missing("This feed is not there any more: take its address anew from your subscription.") from error
+    reader = Subscriber.objects.filter(pk=key, status__in=_READS).first()
+    if reader is None:
+        raise Missing("This feed ended with the subscription.")
+    papers, why = _by_topics(reader)
+    response = _answer(form, f"{settings.DIGEST_NAME}: your topics", "front", papers, why=why, token=token)
+    patch_cache_control(response, private=True, no_cache=True)
+    response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _by_topics(reader: Subscriber) -> tuple[list[Paper], dict[int, str]]:
+    """The newest papers that any topic means, and for each which topic, and why."""
+    today = clock.today()
+    rows = archive.shown(today - timedelta(days=DAYS - 1), today).order_by("-edition__date", "rank", "pk")
+    order = {key: at for at, key in enumerate(rows.values_list("paper_id", flat=True))}
+    labels: dict[int, tuple[str, str]] = {}
+    for label, query in (
+        reader.subscriptions.filter(is_muted=False).order_by("position", "pk").values_list("label", "query")
+    ):
+        try:
+            meant = search.exact(parse(query))
+        except QueryError:
+            continue  # as in letters, it finds nothing
+        for key in meant & order.keys():
+            labels.setdefault(key, (label, query))
+    papers = _in_order(sorted(labels, key=order.__getitem__)[:MOST])
+    why = {}
+    for paper, document in zip(papers, documents(papers), strict=True):
+        label, query = labels[paper.pk]
+        match = matches(resolved(parse(query)), document)
+        because = ", ".join(map(str, reasons(match, document))) if match else ""
+        why[paper.pk] = f"{label}: {because}"
+    return papers, why
+
+
+def _in_order(keys: Sequence[int]) -> list[Paper]:
+    papers = Paper.objects.in_bulk(keys)
+    return [papers[key] for key in keys if key in papers]
+
+
+def _answer(
+    form: str, title: str, view: str, papers: Iterable[Paper], *, q: str = "", token: str = "",
+    notes: Mapping[int, str] | None = None, why: Mapping[int, str] | None = None,
+) -> HttpResponse:  # fmt: skip
+    site = settings.DIGEST_BASE_URL
+    notes, why = notes or {}, why or {}
+    here = "search" if q else {"front": "daily"}.get(view, view)
+    own = reverse("my_feed", args=[token, form]) if token else address(reverse("feed", args=[here, form]), q=q)
+    feed = Feed(
+        title=title,
+        description="Papers, with what is known of each.",
+        url=site + address(reverse(view), q=q),
+        address=site + own,
+        at=clock.now().replace(hour=0, minute=0, second=0, microsecond=0),
+        entries=[_entry(paper, note=notes.get(paper.pk, ""), why=why.get(paper.pk, "")) for paper in papers],
+    )
+    response = HttpResponse(syndication.written(feed, form), content_type=syndication.TYPES[form])
+    response["Last-Modified"] = http_date(feed.updated_at.timestamp())
+    return response
+
+
+def _entry(paper: Paper, *, note: str, why: str) -> Entry:
+    parts = [f"<p><em>{escape(why)}</em></p>"] if why else []
+    if note:
+        parts.append(prose.markdown(note))
+    if paper.ai_summary:
+        parts.append(f"<p>{escape(paper.ai_summary)} <small>(AI summary)</small></p>")
+    parts.append(linebreaks(paper.abstract, autoescape=True))
+    return Entry(
+        url=settings.DIGEST_BASE_URL + reverse("paper", args=[paper.identifier]),
+        title=paper.title,
+        html="\n".join(parts),
+        authors=tuple(paper.visible_authors),
+        categories=tuple(dict.fromkeys([*paper.categories, *paper.keywords])),
+        at=paper.created_at,
+    )
