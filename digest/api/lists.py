@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from redis.exceptions import RedisError
 
 from digest import archive, stamps
-from digest.models import Listing, Paper
-from digest.periods import Kind, Period
+from digest.models import Listing, Paper, Placement
+from digest.periods import Period
 
 Kept = TypeVar("Kept")
 
@@ -46,10 +46,10 @@ def newest(page: Page, *, today: date) -> Part:
     """Of all that was ever shown, each paper on its first day; newest day first, and there most votes first."""
     counts: dict[date, int] = kept(f"debuts:{today}", lambda: archive.debuts(today))
     wanted, start = page.size + 1, page.start
-    found: list[Paper] = []
+    found: list[tuple[int, date]] = []
     for day, count in counts.items():
         if start < count:
-            found += archive.debut(day)[start : start + wanted - len(found)]
+            found += archive.ordered(archive.debut(day), archive.VOTES)[start : start + wanted - len(found)]
         start = max(0, start - count)
         if len(found) == wanted:
             break
@@ -58,22 +58,26 @@ def newest(page: Page, *, today: date) -> Part:
 
 def of_period(page: Page, period: Period, *, today: date, trending: bool, submitter: str) -> Part:
     """Of a day, week or month: most votes first, or in the order of its editions."""
-    order = archive.papers_by_place if trending else archive.papers
-    rows = _submitted(order(period, today=today), submitter)
-    return _part(list(rows[page.start : page.start + page.size + 1]), page)
+    order = archive.PLACES if trending else archive.VOTES
+    return _ordered(archive.shown(period.first, min(period.last, today)), order, page, submitter)
 
 
 def of_submitter(page: Page, submitter: str, *, today: date) -> Part:
     """Of one person, newest first."""
-    rows = _submitted(archive.papers_by_day(Period(Kind.DAY, date.min, today), today=today), submitter)
-    return _part(list(rows[page.start : page.start + page.size + 1]), page)
+    return _ordered(archive.shown(date.min, today), archive.DAYS, page, submitter)
+
+
+def _ordered(placements: QuerySet[Placement], order: tuple[str, ...], page: Page, submitter: str) -> Part:
+    if submitter:
+        placements = placements.filter(paper__in=_submitted(submitter))
+    return _part(list(archive.ordered(placements, order)[page.start : page.start + page.size + 1]), page)
 
 
 def trending(page: Page, *, today: date, now: datetime, submitter: str) -> Part:
     """What trends, best first."""
     keys: list[int] = kept(f"trending:{today}", lambda: archive.trending(today, now=now))
     if submitter:
-        theirs = set(_submitted(Paper.objects.filter(pk__in=keys), submitter).values_list("pk", flat=True))
+        theirs = set(_submitted(submitter).filter(paper__in=keys).values_list("paper", flat=True))
         keys = [key for key in keys if key in theirs]
     part = keys[page.start : page.start + page.size]
     return of_keys(part, more=len(keys) > page.start + page.size, today=today)
@@ -85,15 +89,14 @@ def of_keys(keys: list[int], *, more: bool, today: date) -> Part:
     return Part([papers[key] for key in keys if key in papers], archive.featured(keys, today=today), more)
 
 
-def _submitted(papers: QuerySet[Paper], submitter: str) -> QuerySet[Paper]:
-    if not submitter:
-        return papers
-    return papers.filter(pk__in=Listing.objects.filter(submitter__name=submitter).order_by().values("paper"))
+def _submitted(submitter: str) -> QuerySet[Listing, Any]:
+    return Listing.objects.filter(submitter__name=submitter).order_by().values("paper")
 
 
-def _part(rows: list[Any], page: Page) -> Part:
-    papers = rows[: page.size]
-    return Part(papers, {paper.pk: paper.featured for paper in papers}, len(rows) > page.size)
+def _part(rows: list[tuple[int, date]], page: Page) -> Part:
+    featured = dict(rows[: page.size])
+    papers = Paper.objects.in_bulk(featured)
+    return Part([papers[key] for key in featured if key in papers], featured, len(rows) > page.size)
 
 
 def submitters(papers: list[int], *, wanted: str = "") -> dict[int, dict[str, Any]]:

@@ -109,10 +109,8 @@ def test_a_day_has_debuts_and_later_showings_are_none():
     make.edition([make.paper()], day=DAY + timedelta(days=1))
 
     assert archive.debuts(DAY) == {DAY: 1, YESTERDAY: 2}
-    assert [paper.pk for paper in archive.debut(DAY)] == [new.pk]
-    assert [(paper.pk, paper.featured) for paper in archive.debut(YESTERDAY)] == [
-        (again.pk, YESTERDAY), (old.pk, YESTERDAY)
-    ]  # fmt: skip
+    assert [row.paper_id for row in archive.debut(DAY)] == [new.pk]
+    assert {row.paper_id for row in archive.debut(YESTERDAY)} == {again.pk, old.pk}
 
 
 @pytest.mark.django_db
@@ -121,9 +119,11 @@ def test_the_papers_of_a_week_come_by_votes_by_day_or_by_place():
     make.edition([first, second], day=YESTERDAY)
     make.edition([later, first])
 
-    def order(papers):
-        return [paper.pk for paper in papers(WEEK, today=DAY)]
+    def order(order):
+        return list(archive.ordered(archive.shown(YESTERDAY, DAY), order))
 
-    assert order(archive.papers) == [second.pk, later.pk, first.pk]
-    assert order(archive.papers_by_day) == [later.pk, second.pk, first.pk]
-    assert order(archive.papers_by_place) == [later.pk, first.pk, second.pk]
+    by_votes = [(second.pk, YESTERDAY), (later.pk, DAY), (first.pk, YESTERDAY)]
+    assert order(archive.VOTES) == by_votes
+    assert [(paper.pk, paper.featured) for paper in archive.papers(WEEK, today=DAY)] == by_votes
+    assert order(archive.DAYS) == [(later.pk, DAY), (second.pk, YESTERDAY), (first.pk, YESTERDAY)]
+    assert order(archive.PLACES) == [(later.pk, DAY), (first.pk, YESTERDAY), (second.pk, YESTERDAY)]

@@ -4,6 +4,8 @@ import re
 
 import pytest
 import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
@@ -32,7 +34,12 @@ def api(settings):
     """Papers of which much and little is known, and no limit."""
     settings.DIGEST_TODAY, settings.DIGEST_API_RATE, settings.DIGEST_SEARCH_RATE = DAY, (0, 1), (0, 1)
     make.edition([make.paper("Robots that fold paper", identifier="2606.91234"), make.paper(votes=None, authors=[])])
-    return application
+    # As Django's own test client does: a request that ends must not take the test's transaction with it.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield application
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
