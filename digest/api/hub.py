@@ -11,6 +11,7 @@ from digest.api import errors, lists, markdown, shapes, wire
 from digest.api.lists import Page, Part
 from digest.models import Paper
 from digest.periods import Kind, Period
+from digest.search import find as find_papers
 from digest.sources.identifiers import arxiv_id
 from subscriptions import clock
 
@@ -18,7 +19,7 @@ router = Router(tags=["Hugging Face's paths"])
 READ = ["GET", "HEAD"]
 REFUSED = {400: errors.Error, 429: errors.Error}
 UNKNOWN = {**REFUSED, 404: errors.Error}
-MOST = 100
+MOST, MOST_FOUND = 100, 120
 
 Limit = Annotated[int, Field(ge=1, description="Papers on a page; more than 100 are as if 100 were asked.")]
 
@@ -95,6 +96,26 @@ def items(part: Part, *, submitter: str = "") -> list[dict[str, Any]]:
         wire.item(paper, featured=part.featured.get(paper.pk), submitter=submitters.get(paper.pk))
         for paper in part.papers
     ]
+
+
+class Search(Schema):
+    q: str = Field("", max_length=250, description="Words, or a query of the topic language.", examples=["robot video"])
+    limit: Annotated[int, Field(ge=1, description="Papers at most; more than 120 are as if 120 were asked.")] = 50
+
+
+@router.api_operation(
+    READ,
+    "/api/papers/search",
+    response={200: list[shapes.HubItem], **REFUSED, 400: errors.QueryRefused},
+    by_alias=True,
+)
+def search(request: HttpRequest, asked: Query[Search]) -> HttpResponse:
+    """The papers that words or a query find, best first; without either, the newest."""
+    today, most = clock.today(), min(asked.limit, MOST_FOUND)
+    if not asked.q.strip():
+        return JsonResponse(items(lists.newest(Page(0, most), today=today)), safe=False)
+    keys = [one.paper for one in find_papers(asked.q, most=most).found]
+    return JsonResponse(items(lists.of_keys(keys, more=False, today=today)), safe=False)
 
 
 class Indexed(Schema):

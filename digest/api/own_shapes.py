@@ -102,3 +102,54 @@ class Edition(EditionInList):
 
 class Parsed(Shape):
     query: str = Field(description="The query in its normal form.")
+
+
+class PreviewDay(Shape):
+    date: str = Field(json_schema_extra=DAY)
+    count: int
+    papers: list[str] = Field(description="Their identifiers, in the order of the edition.")
+
+
+class Preview(Parsed):
+    total: int
+    days: list[PreviewDay] = Field(description="Those with an edition, the oldest first.")
+
+
+class NotRead(Shape):
+    """Why the text is no query, so that it was searched for as words."""
+
+    error: str
+    position: int
+    length: int
+    suggestion: str
+
+
+class Reason(Shape):
+    what: str
+    where: str
+
+
+class Span(Shape):
+    """Where a word that was asked for stands: characters start to end of a field's text number part."""
+
+    field: str
+    part: int
+    start: int
+    end: int
+    text: str
+
+
+class Result(Shape):
+    tier: str = Field(description="phrase, words, some or meaning: what of the query the paper has, most first.")
+    score: float
+    reasons: list[Reason] = Field(description="Why, in words; empty where the paper is near in meaning alone.")
+    places: list[Span]
+    paper: Paper
+
+
+class Results(Shape):
+    query: str | None = Field(description="The query in its normal form; null where the text is none.")
+    error: NotRead | None
+    total: int = Field(description="Results that the pages lead to.")
+    exact: int = Field(description="How many the query means exactly as a topic would.")
+    results: list[Result]

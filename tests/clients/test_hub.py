@@ -131,3 +131,28 @@ def test_the_command_shows_and_reads_one_paper(site):
     assert "# Never featured" in read.stdout
     assert unknown.returncode != 0
     assert "not found" in (unknown.stdout + unknown.stderr).lower()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_papers_are_searched_for(site, version):
+    found, too_long = site.ask(
+        version, ["list_papers", {"query": "widgets day"}], ["list_papers", {"query": "x" * 251}]
+    )
+
+    assert len(ids(found)) >= 24
+    assert (too_long["error"], too_long["status"]) == ("BadRequestError", 400)
+
+
+def test_no_more_papers_are_found_than_were_asked_for(site):
+    two, nothing_asked = site.ask(
+        "newest", ["list_papers", {"query": "widgets", "limit": 2}], ["list_papers", {"limit": 3}]
+    )
+
+    assert (len(ids(two)), len(ids(nothing_asked))) == (2, 3)
+
+
+def test_the_command_searches(site):
+    as_json, table = site.hf("search", "widgets day", "--format", "json"), site.hf("search", "widgets")
+
+    assert (as_json.returncode, table.returncode) == (0, 0), as_json.stderr + table.stderr
+    assert len(json.loads(as_json.stdout)) == 20
