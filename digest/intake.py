@@ -69,8 +69,12 @@ def announces(day: date) -> bool:
 def fetcher() -> Fetcher:
     """A client that may reach the public network, and the endpoints the operator named wherever they are."""
     named = (settings.DIGEST_HF_ENDPOINT, settings.DIGEST_ARXIV_FEED_URL, settings.DIGEST_ARXIV_QUERY_URL)
-    contact = settings.DIGEST_CONTACT or settings.DIGEST_BASE_URL
-    return Fetcher(user_agent=f"Paperboy/1.0 (daily papers; {contact})", allow=frozenset(map(_endpoint, named)))
+    return Fetcher(user_agent=user_agent(), allow=frozenset(map(_endpoint, named)))
+
+
+def user_agent() -> str:
+    """Who asks, and how to reach them."""
+    return f"Paperboy/1.0 (daily papers; {settings.DIGEST_CONTACT or settings.DIGEST_BASE_URL})"
 
 
 def _endpoint(url: str) -> tuple[str, int]:

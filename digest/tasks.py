@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.conf import settings
 
-from digest import analysis, editions, intake, pace
+from digest import analysis, editions, intake, pace, thumbnails
 from digest.deliveries import report as reports
 from digest.deliveries import runs
 from digest.deliveries.queue import queue
@@ -40,6 +40,11 @@ def fetch(*, day: str | None = None, source: int | None = None) -> None:
 def analyse() -> None:
     """Read the words and meanings of papers that were never read, or by another model."""
     analysis.refresh_missing()
+
+
+@shared_task
+def fetch_thumbnails() -> None:
+    thumbnails.fetch_due(clock.today(), time=pace.Time(clock.now, time.sleep))
 
 
 @shared_task

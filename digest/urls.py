@@ -1,7 +1,20 @@
 from django.urls import path, re_path
 
 from digest.api.urls import urlpatterns as api
-from digest.views import citations, days, editions, feedback, feeds, health, letters, papers, search, site, topics
+from digest.views import (
+    citations,
+    days,
+    editions,
+    feedback,
+    feeds,
+    health,
+    letters,
+    papers,
+    search,
+    site,
+    thumbnails,
+    topics,
+)
 
 FORM = "(?P<form>atom|rss|json)"
 
@@ -15,6 +28,7 @@ urlpatterns = [
     path("papers/month/<str:text>", days.month, name="month"),
     path("papers/trending", days.trending, name="trending"),
     re_path(r"^papers/(?P<identifier>.+)\.(?P<form>bib|ris)\Z", citations.cite, name="cite"),
+    path("papers/<path:identifier>/thumbnail.webp", thumbnails.thumbnail, name="thumbnail"),
     path("papers/<path:text>", papers.paper, name="paper"),
     path("letters/mine/<str:token>", letters.mine, name="my_letters"),
     path("letters/<str:token>", letters.letter, name="letter"),

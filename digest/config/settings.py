@@ -103,6 +103,8 @@ DIGEST_TIME_ZONE: str = read("str", "DIGEST_TIME_ZONE", "UTC")
 DIGEST_PUBLISH_AT: time = read("time", "DIGEST_PUBLISH_AT", time(6, 0))
 #: Hours that publishing by the clock waits for a source that is late.
 DIGEST_PUBLISH_GRACE_HOURS: int = read("int", "DIGEST_PUBLISH_GRACE_HOURS", 2)
+#: Whether papers' pictures are fetched and shown; readers' browsers get them from here.
+DIGEST_THUMBNAILS: bool = read("bool", "DIGEST_THUMBNAILS", True)
 DIGEST_TODAY: date | None = read("date", "DIGEST_TODAY", None)
 
 try:
@@ -371,6 +373,7 @@ CELERY_BEAT_SCHEDULE = {
     "fetch": every("digest.tasks.fetch", crontab(minute="7,37"), 1700),
     "analyse": every("digest.tasks.analyse", crontab(minute="*/10"), 590),
     "build": every("digest.tasks.build_edition", crontab(minute="12,42"), 1700),
+    "thumbnails": every("digest.tasks.fetch_thumbnails", crontab(minute="4-59/5"), 290),
     "publish": every("digest.tasks.publish", crontab(minute="*/5"), 290),
     "deliver": every("digest.tasks.deliver", crontab(), 55),
     "sweep": every("digest.tasks.sweep", crontab(), 55),

@@ -6,6 +6,7 @@ from digest.models.feedback import Feedback
 from digest.models.ledger import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Readership, Run
 from digest.models.papers import Announce, Fetch, Listing, Observation, Pace, Paper, Source
 from digest.models.search import Analysis, Stamp
+from digest.models.thumbnails import Thumbnail
 
 __all__ = [
     "Alarm",
@@ -27,4 +28,5 @@ __all__ = [
     "Run",
     "Source",
     "Stamp",
+    "Thumbnail",
 ]
