@@ -11,7 +11,7 @@ from datetime import date
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from digest import marks, prose
+from digest import marks, prose, thumbnails
 from digest.documents import documents, resolved
 from digest.models import Announce, Listing, Paper, Placement
 from digest.reasons import Reason, reasons
@@ -46,14 +46,17 @@ class Card:
     code: str = ""
     project: str = ""
     pdf: str = ""
+    #: width, height and version of its picture
+    thumbnail: tuple[int, int, str] | None = None
     #: why it was found, where it was asked for
     reasons: tuple[Reason, ...] = ()
 
 
 def of_edition(rows: Sequence[Placement], *, day: date) -> list[Card]:
     """The cards of an edition's placements."""
-    sources = _sources(row.paper_id for row in rows)
-    return [
+    keys = [row.paper_id for row in rows]
+    sources, pictures = _sources(keys), thumbnails.sizes(keys)
+    cards = [
         _card(
             row.paper,
             sources[row.paper_id],
@@ -63,12 +66,15 @@ def of_edition(rows: Sequence[Placement], *, day: date) -> list[Card]:
         )
         for row in rows
     ]
+    return [replace(card, thumbnail=pictures.get(card.paper.pk)) for card in cards]
 
 
 def of_papers(papers: Sequence[Paper], featured: Mapping[int, date]) -> list[Card]:
     """The cards of papers, with the day of the edition each was featured in."""
-    sources = _sources(paper.pk for paper in papers)
-    return [_card(paper, sources[paper.pk], featured=featured.get(paper.pk)) for paper in papers]
+    keys = [paper.pk for paper in papers]
+    sources, pictures = _sources(keys), thumbnails.sizes(keys)
+    cards = [_card(paper, sources[paper.pk], featured=featured.get(paper.pk)) for paper in papers]
+    return [replace(card, thumbnail=pictures.get(card.paper.pk)) for card in cards]
 
 
 def of_found(papers: Sequence[Paper], featured: Mapping[int, date], query: Query) -> list[Card]:
