@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format lock bench bench-delivery faults clean
+.PHONY: help run test check format lock bench bench-pages bench-delivery faults clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,8 +34,11 @@ lock: $(VENV)/.test  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev -c requirements.lock $(LOCK) --quiet --output-file requirements-dev.lock
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-bench: $(VENV)/.test  ## Measure matching and composing
+bench: $(VENV)/.test  ## Measure matching, composing, tastes and search
 	@$(BIN)/python -m tests.benchmarks
+
+bench-pages: $(VENV)/.test  ## Measure the site beside nginx; needs Debian's nginx-light and wrk
+	@$(BIN)/python -m tests.benchmarks.pages
 
 bench-delivery: $(VENV)/.test  ## Measure sending, slow ways and reports; needs Debian's postfix, PostgreSQL, Redis
 	@$(BIN)/python -m tests.benchmarks.delivery

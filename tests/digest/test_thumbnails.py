@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from django.urls import reverse
 from hypothesis import given
+from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
@@ -119,6 +120,7 @@ def test_what_is_no_fit_picture_is_refused(sent):
             pictures.small(sent)
 
 
+@with_settings(deadline=None)  # a busy machine is no fault
 @given(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]), st.integers(0, 400), st.binary(min_size=1, max_size=8))
 def test_damaged_pictures_are_refused_or_shown_and_nothing_else(kind, at, damage):
     sent = picture(kind, (60, 40))
