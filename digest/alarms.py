@@ -4,7 +4,9 @@ import logging
 from datetime import datetime
 
 from digest.models import Alarm
+from subscriptions import notices
 
+SIGN_UP = "sign-up"
 logger = logging.getLogger(__name__)
 
 
@@ -24,6 +26,14 @@ def clear_alarm(name: str, *, by: str = "clock") -> None:
     """It is over."""
     for alarm in Alarm.objects.filter(name=name[:100], cleared_at=None):
         Alarm.objects.filter(pk=alarm.pk).update(cleared_at=alarm.last_at, cleared_by=by)
+
+
+def watch_sign_up(*, now: datetime) -> None:
+    """Tell a person while confirmations wait, as they do when somebody signs up other people."""
+    if text := notices.held(now=now):
+        raise_alarm(SIGN_UP, text, now=now)
+    else:
+        clear_alarm(SIGN_UP)
 
 
 def open_alarms() -> list[Alarm]:

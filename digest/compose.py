@@ -32,12 +32,14 @@ NO_CAP = 1_000
 class Readers:
     """Who is to get a letter, R readers with T topics; readers are numbered 0 to R-1.
 
-    most: int32 (R), papers a letter may have. trending: bool (R). kind: int8 (R), row of `Candidates.visible`.
+    most: int32 (R), papers a letter may have. votes: int32 (R), those a paper needs to stand in a topic.
+    trending: bool (R). kind: int8 (R), row of `Candidates.visible`.
     reader: int32 (T) ascending, whose topic it is. query: int32 (T), row of the matches. cap: int32 (T), papers of
     this topic. Topics of one reader stand in the reader's own order.
     """
 
     most: NDArray[np.int32]
+    votes: NDArray[np.int32]
     trending: NDArray[np.bool_]
     kind: NDArray[np.int8]
     reader: NDArray[np.int32]
@@ -50,9 +52,11 @@ class Candidates:
     """P papers in the order of the edition, best first.
 
     visible: bool (K, P): which papers a kind of reader wants at all (cross-lists, replacements).
+    votes: int32 (P).
     """
 
     visible: NDArray[np.bool_]
+    votes: NDArray[np.int32]
 
     @property
     def count(self) -> int:
@@ -204,6 +208,7 @@ def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _R
     if not _capped(readers):
         away = (~candidates.visible).sum(axis=1)[readers.kind]
         away += np.bincount(sent // max(1, candidates.count), minlength=len(readers.most))
+        away += np.searchsorted(np.sort(candidates.votes), readers.votes)
         away[tastes.row >= 0] = candidates.count
         counts = np.minimum(counts, (readers.most + away)[readers.reader])
     topic = np.repeat(np.arange(len(readers.query)), counts)
@@ -212,6 +217,8 @@ def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _R
     keep = np.ones(len(topic), np.bool_)
     if not candidates.visible.all():
         keep &= candidates.visible[readers.kind[reader], paper]
+    if readers.votes.any():
+        keep &= candidates.votes[paper] >= readers.votes[reader]
     if len(sent):
         key = reader.astype(np.int64) * candidates.count + paper
         keep &= sent[np.minimum(np.searchsorted(sent, key), len(sent) - 1)] != key

@@ -6,11 +6,12 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.conf import settings
 
-from digest import analysis, editions, intake, pace, thumbnails
+from digest import alarms, analysis, editions, intake, pace, thumbnails
 from digest.deliveries import report as reports
 from digest.deliveries import runs
 from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due, ways_are_open
+from digest.deliveries.sweep import forget as forget_addresses
 from digest.deliveries.sweep import sweep as sweep_deliveries
 from digest.letter import Presses
 from digest.models import Batch, Source
@@ -85,6 +86,12 @@ def report() -> None:
 @shared_task
 def reckon() -> None:
     runs.reckon(since=clock.now() - timedelta(days=3), now=clock.now())
+    alarms.watch_sign_up(now=clock.now())
+
+
+@shared_task
+def forget() -> None:
+    forget_addresses()
 
 
 def _send_in_parallel() -> None:

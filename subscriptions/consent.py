@@ -1,36 +1,41 @@
 """The subscription's life: asked for, confirmed, changed, ended. Every step leaves a Consent row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Max
+from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
 
-from subscriptions import suppression, throttle
-from subscriptions.models import MOST_TOPICS, Consent, Notice, Subscriber, Subscription
+from subscriptions import suppression, throttle, topics
+from subscriptions.models import MOST_TOPICS, Consent, Notice, Subscriber
+from subscriptions.records import TEXT_VERSION, Visit, owe, record, set_status
+from subscriptions.topics import Topic
 
-#: The wording under the sign-up form; a new wording gets a new name, so that each record says what was agreed to.
-TEXT_VERSION = "2026-11"
+__all__ = [
+    "CONFIRM_WITHIN", "FORGET_AFTER", "TEXT_VERSION", "Expired", "Preferences", "Topic", "Visit", "Wish", "ask_again",
+    "change", "confirm", "find", "forget_unconfirmed", "is_barred", "pause", "request_link", "requested", "subscribe",
+    "suppress", "unsubscribe",
+]  # fmt: skip
+
 CONFIRM_WITHIN = timedelta(hours=72)
 FORGET_AFTER = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """Where a request came from, as far as it may be trusted."""
-
-    ip: str | None = None
-    user_agent: str = ""
-    form_url: str = ""
+#: Records of leaving that one address may fill in a day; links to leave work for ever, and for whoever holds one.
+MOST_REASONS = 5
+READABLE = frozenset({Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
-    name: str
-    query: str
+class Wish:
+    """What somebody asks for beside letters as such."""
+
+    topics: tuple[Topic, ...] = ()
+    cadence: str = ""
+    #: Of a new address only; an address that is known has its own.
+    time_zone: str = ""
 
 
 class Expired(Exception):
@@ -45,8 +50,8 @@ class Preferences:
 
     ALLOWED = frozenset(
         {
-            "cadence", "send_days", "send_hour", "time_zone", "max_papers", "wants_trending", "wants_cross_lists",
-            "wants_replacements", "wants_empty", "format",
+            "cadence", "send_days", "send_hour", "time_zone", "max_papers", "min_votes", "wants_trending",
+            "wants_cross_lists", "wants_replacements", "wants_empty", "format", "language",
         }
     )  # fmt: skip
 
@@ -56,66 +61,88 @@ class Preferences:
 
 
 @transaction.atomic
-def subscribe(email: str, topics: Sequence[Topic], *, now: datetime, visit: Visit) -> Notice | None:
-    """Record a request and owe a confirmation letter to the address, known or not.
+def subscribe(email: str, wish: Wish, *, now: datetime, visit: Visit, wait: timedelta = timedelta(0)) -> Notice | None:
+    """Record a request and owe a letter to the address, known or not; it leaves after `wait`.
 
     Returns None where a cap holds or the address is suppressed; the visitor is told the same in every case.
     """
     mailbox = throttle.mailbox_of(email)
     if not (throttle.may_ask(visit.ip, now=now) and throttle.may_mail(mailbox, Notice.Kind.CONFIRM, now=now)):
         return None
-    subscriber = _subscriber(email, mailbox, now=now)
-    if _is_barred(subscriber):
+    subscriber = _subscriber(email, mailbox, wish.time_zone, now=now)
+    if is_barred(subscriber):
         return None
-    if subscriber.status in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED} and not topics:
-        return _owe(subscriber, Notice.Kind.KNOWN, consent=None, now=now)
-    asked = [[topic.name, topic.query] for topic in topics[:MOST_TOPICS]]
-    consent = _record(subscriber, Consent.Event.REQUESTED, now=now, visit=visit, topics=asked)
-    return _owe(subscriber, Notice.Kind.CONFIRM, consent=consent, now=now)
+    asked = [[topic.name, topic.query] for topic in wish.topics[:MOST_TOPICS]]
+    request = record(subscriber, Consent.Event.REQUESTED, now=now, visit=visit, topics=asked, cadence=wish.cadence)
+    has_news = bool(asked) or wish.cadence not in {"", subscriber.cadence}
+    kind = Notice.Kind.KNOWN if subscriber.status in READABLE and not has_news else Notice.Kind.CONFIRM
+    return owe(subscriber, kind, consent=request, now=now, wait=wait)
 
 
-def requested(consent_id: int) -> list[Topic]:
-    """The topics of a request. Raises Expired where there is no such request any more."""
-    request = Consent.objects.filter(pk=consent_id, event=Consent.Event.REQUESTED).first()
+@transaction.atomic
+def ask_again(consent_id: int, *, now: datetime, visit: Visit) -> Notice | None:
+    """Make a request anew whose confirmation came too late, within the caps. None where it cannot be made."""
+    old = _request(consent_id)
+    if old is None or _has_ended(old) or is_barred(old.subscriber):
+        return None
+    mailbox = old.subscriber.mailbox
+    if not (throttle.may_ask(visit.ip, now=now) and throttle.may_mail(mailbox, Notice.Kind.CONFIRM, now=now)):
+        return None
+    request = record(
+        old.subscriber, Consent.Event.REQUESTED, now=now, visit=visit, topics=old.topics, cadence=old.cadence
+    )
+    if old.subscriber.status == Subscriber.Status.PENDING:
+        set_status(old.subscriber, Subscriber.Status.PENDING, "", now=now)
+    return owe(old.subscriber, Notice.Kind.CONFIRM, consent=request, now=now)
+
+
+def requested(consent_id: int) -> Wish:
+    """What a request asks for. Raises Expired where there is no such request any more."""
+    request = _request(consent_id)
     if request is None:
         raise Expired
-    return [Topic(*topic) for topic in request.topics]
+    return Wish(tuple(Topic(*topic) for topic in request.topics), request.cadence)
 
 
 @transaction.atomic
 def confirm(consent_id: int, *, now: datetime, visit: Visit) -> Subscriber:
-    """Activate an address and add the topics that were asked for. Doing it again changes nothing.
+    """Activate an address and do what was asked for. Doing it again changes nothing.
 
     Raises Expired after CONFIRM_WITHIN, and when the address has unsubscribed since it asked.
     """
-    request = Consent.objects.select_related("subscriber").filter(pk=consent_id, event=Consent.Event.REQUESTED).first()
+    request = _request(consent_id)
     if request is None:
         raise Expired
     subscriber = Subscriber.objects.select_for_update().get(pk=request.subscriber_id)
     if Consent.objects.filter(request=request, event=Consent.Event.CONFIRMED).exists():
+        if subscriber.status not in READABLE:
+            raise Expired
         return subscriber
-    ended = Consent.objects.filter(
-        subscriber=subscriber, pk__gt=request.pk, event__in=[Consent.Event.UNSUBSCRIBED, Consent.Event.SUPPRESSED]
-    )
-    if now - request.at > CONFIRM_WITHIN or ended.exists() or _is_barred(subscriber):
+    if now - request.at > CONFIRM_WITHIN or _has_ended(request) or is_barred(subscriber):
         raise Expired
-    if subscriber.status not in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}:
+    if subscriber.status not in READABLE:
         suppression.lift(subscriber.email)  # its owner wants our mail, and has just got some
         subscriber.confirmed_at = now
-        _set_status(subscriber, Subscriber.Status.ACTIVE, "", now=now)
-    add_topics(subscriber, [Topic(*topic) for topic in request.topics], now=now)
-    _record(subscriber, Consent.Event.CONFIRMED, now=now, visit=visit, request=request, topics=request.topics)
+        set_status(subscriber, Subscriber.Status.ACTIVE, "", now=now)
+    if request.cadence:
+        subscriber.cadence = request.cadence
+        subscriber.save(update_fields=["cadence"])
+    topics.add(subscriber, [Topic(*topic) for topic in request.topics], now=now)
+    record(
+        subscriber, Consent.Event.CONFIRMED, now=now, visit=visit, request=request, topics=request.topics,
+        cadence=request.cadence,
+    )  # fmt: skip
     return subscriber
 
 
 @transaction.atomic
 def request_link(subscriber: Subscriber, *, now: datetime) -> Notice | None:
     """Owe a letter with a fresh link to the manage page, within the caps."""
-    if subscriber.status not in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}:
+    if subscriber.status not in READABLE:
         return None
     if not throttle.may_mail(subscriber.mailbox, Notice.Kind.MANAGE, now=now):
         return None
-    return _owe(subscriber, Notice.Kind.MANAGE, consent=None, now=now)
+    return owe(subscriber, Notice.Kind.MANAGE, now=now)
 
 
 @transaction.atomic
@@ -127,62 +154,44 @@ def change(subscriber: Subscriber, preferences: Preferences, *, now: datetime, v
         setattr(stored, name, preferences.values[name])
     if changed:
         stored.save(update_fields=changed)
-        _record(subscriber, Consent.Event.CHANGED, now=now, visit=visit, detail=", ".join(changed))
+        record(
+            subscriber, Consent.Event.CHANGED, now=now, visit=visit, detail=", ".join(changed), cadence=stored.cadence
+        )
 
 
 @transaction.atomic
-def replace_topics(subscriber: Subscriber, topics: Sequence[Topic], *, now: datetime, visit: Visit) -> None:
-    """Make `topics`, in this order, the subscriber's topics; those that stay keep what they had learned and set."""
-    kept = {topic.label.lower(): topic for topic in subscriber.subscriptions.all()}
-    before = [[topic.label, topic.query] for topic in sorted(kept.values(), key=lambda topic: topic.position)]
-    for position, topic in enumerate(topics[:MOST_TOPICS]):
-        row = kept.pop(topic.name.lower(), None) or Subscription(subscriber=subscriber, created_at=now)
-        row.label, row.query, row.position = topic.name, topic.query, position
-        row.save()
-    Subscription.objects.filter(pk__in=[row.pk for row in kept.values()]).delete()
-    after = [[topic.name, topic.query] for topic in topics]
-    if after != before:
-        _record(subscriber, Consent.Event.CHANGED, now=now, visit=visit, topics=after, detail="topics")
-
-
-def add_topics(subscriber: Subscriber, topics: Iterable[Topic], *, now: datetime) -> None:
-    """Add topics; one of a name that is there already takes the new query."""
-    known = {row.label.lower(): row for row in subscriber.subscriptions.all()}
-    position = subscriber.subscriptions.aggregate(last=Max("position"))["last"] or 0
-    for topic in topics:
-        row = known.get(topic.name.lower())
-        if row is None and len(known) < MOST_TOPICS:
-            position += 1
-            row = Subscription(subscriber=subscriber, label=topic.name, position=position, created_at=now)
-        if row is not None:
-            row.query = topic.query
-            row.save()
-            known[topic.name.lower()] = row
-
-
-@transaction.atomic
-def pause(subscriber: Subscriber, until: Any, *, now: datetime, visit: Visit) -> None:
+def pause(subscriber: Subscriber, until: date | None, *, now: datetime, visit: Visit) -> None:
     """Send nothing until a day; None resumes at once."""
-    paused = Subscriber.Status.PAUSED if until else Subscriber.Status.ACTIVE
-    if subscriber.status not in {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}:
+    stored = Subscriber.objects.select_for_update().get(pk=subscriber.pk)
+    if stored.status not in READABLE or stored.paused_until == until:
         return
-    subscriber.paused_until = until
-    subscriber.save(update_fields=["paused_until"])
-    _set_status(subscriber, paused, "", now=now)
-    _record(
-        subscriber, Consent.Event.CHANGED, now=now, visit=visit, detail=f"paused until {until}" if until else "resumed"
-    )
+    stored.paused_until = until
+    stored.save(update_fields=["paused_until"])
+    set_status(stored, Subscriber.Status.PAUSED if until else Subscriber.Status.ACTIVE, "", now=now)
+    detail = f"paused until {until}" if until else "resumed"
+    record(stored, Consent.Event.CHANGED, now=now, visit=visit, detail=detail)
 
 
 @transaction.atomic
-def unsubscribe(subscriber_id: int, *, now: datetime, visit: Visit, detail: str = "") -> None:
-    """End all mail to a subscriber, for the very next letter. Doing it again changes nothing but the record."""
+def unsubscribe(
+    subscriber_id: int, *, now: datetime, visit: Visit, detail: str = "", why: str = "", comment: str = ""
+) -> None:
+    """End all mail to a subscriber, for the very next letter. Doing it again changes nothing.
+
+    A reason that comes afterwards is recorded too, as often as MOST_REASONS in a day.
+    """
     subscriber = Subscriber.objects.select_for_update().filter(pk=subscriber_id).first()
     if subscriber is None:
         return
-    if subscriber.status != Subscriber.Status.SUPPRESSED:
-        _set_status(subscriber, Subscriber.Status.UNSUBSCRIBED, detail, now=now)
-    _record(subscriber, Consent.Event.UNSUBSCRIBED, now=now, visit=visit, detail=detail)
+    if subscriber.status in {Subscriber.Status.UNSUBSCRIBED, Subscriber.Status.SUPPRESSED}:
+        left = Consent.objects.filter(subscriber=subscriber, event=Consent.Event.UNSUBSCRIBED)
+        if left.exists() and not (why or comment):
+            return
+        if left.filter(at__gt=now - timedelta(days=1))[:MOST_REASONS].count() >= MOST_REASONS:
+            return
+    else:
+        set_status(subscriber, Subscriber.Status.UNSUBSCRIBED, detail, now=now)
+    record(subscriber, Consent.Event.UNSUBSCRIBED, now=now, visit=visit, detail=detail, why=why, comment=comment)
 
 
 @transaction.atomic
@@ -194,8 +203,8 @@ def suppress(subscriber_id: int, reason: str, *, now: datetime, cause: str = sup
     suppression.add(subscriber.email, cause, detail=reason, now=now)
     if subscriber.status == Subscriber.Status.SUPPRESSED:
         return
-    _set_status(subscriber, Subscriber.Status.SUPPRESSED, reason, now=now)
-    _record(subscriber, Consent.Event.SUPPRESSED, now=now, visit=Visit(), detail=reason)
+    set_status(subscriber, Subscriber.Status.SUPPRESSED, reason, now=now)
+    record(subscriber, Consent.Event.SUPPRESSED, now=now, visit=Visit(), detail=reason)
 
 
 def forget_unconfirmed(*, now: datetime) -> int:
@@ -206,49 +215,43 @@ def forget_unconfirmed(*, now: datetime) -> int:
     return count
 
 
-def _subscriber(email: str, mailbox: str, *, now: datetime) -> Subscriber:
-    known = Subscriber.objects.filter(email__iexact=email).first()
-    if known:
-        if known.status == Subscriber.Status.PENDING:
-            known.status_changed_at = now
-            known.save(update_fields=["status_changed_at"])
-        return known
-    return Subscriber.objects.create(
-        email=email, mailbox=mailbox, status_changed_at=now, created_at=now, time_zone=settings.DIGEST_TIME_ZONE
-    )
+def find(email: str) -> Subscriber | None:
+    """The subscriber of an address, whatever its case."""
+    return Subscriber.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email))).first()
 
 
-def _is_barred(subscriber: Subscriber) -> bool:
+def is_barred(subscriber: Subscriber) -> bool:
     """Whether not even its owner can bring the address back by asking: it does not exist, or somebody here said so."""
     found = suppression.find(subscriber.email)
     return found.cause not in suppression.MENDABLE if found else subscriber.status == Subscriber.Status.SUPPRESSED
 
 
-def _set_status(subscriber: Subscriber, status: str, reason: str, *, now: datetime) -> None:
-    subscriber.status, subscriber.status_reason, subscriber.status_changed_at = status, reason[:200], now
-    subscriber.save(update_fields=["status", "status_reason", "status_changed_at", "confirmed_at"])
+def _subscriber(email: str, mailbox: str, time_zone: str, *, now: datetime) -> Subscriber:
+    known = find(email)
+    if known is None:
+        try:
+            with transaction.atomic():
+                return Subscriber.objects.create(
+                    email=email,
+                    mailbox=mailbox,
+                    status_changed_at=now,
+                    created_at=now,
+                    time_zone=time_zone or settings.DIGEST_TIME_ZONE,
+                )
+        except IntegrityError:  # somebody else was quicker
+            known = find(email)
+            assert known is not None
+    if known.status == Subscriber.Status.PENDING:
+        set_status(known, Subscriber.Status.PENDING, "", now=now)
+    return known
 
 
-def _record(subscriber: Subscriber, event: str, *, now: datetime, visit: Visit, **more: Any) -> Consent:
-    more["detail"] = str(more.get("detail", ""))[:300]
-    return Consent.objects.create(
-        subscriber=subscriber,
-        event=event,
-        at=now,
-        ip=visit.ip,
-        user_agent=visit.user_agent[:300],
-        form_url=visit.form_url[:200],
-        text_version=TEXT_VERSION,
-        **more,
-    )
+def _request(consent_id: int) -> Consent | None:
+    requests = Consent.objects.filter(pk=consent_id, event=Consent.Event.REQUESTED)
+    return requests.select_related("subscriber").first()
 
 
-def _owe(subscriber: Subscriber, kind: str, *, consent: Consent | None, now: datetime) -> Notice:
-    return Notice.objects.create(
-        subscriber=subscriber,
-        consent=consent,
-        kind=kind,
-        mailbox=subscriber.mailbox,
-        created_at=now,
-        next_try_at=now,
-    )
+def _has_ended(request: Consent) -> bool:
+    """Whether the address has left, or was suppressed, since it asked."""
+    ends = [Consent.Event.UNSUBSCRIBED, Consent.Event.SUPPRESSED]
+    return Consent.objects.filter(subscriber=request.subscriber_id, pk__gt=request.pk, event__in=ends).exists()

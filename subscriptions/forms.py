@@ -1,4 +1,4 @@
-"""What visitors may type, and what is wrong with it in words that help."""
+"""What visitors may type to sign up, and what is wrong with it in words that help."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -6,15 +6,15 @@ from zoneinfo import available_timezones
 from django import forms
 
 from subscriptions import mail
-from subscriptions.consent import Topic
 from subscriptions.models import MOST_TOPICS, Subscriber
 from subscriptions.query import QueryError, parse
+from subscriptions.records import TEXT_VERSION, WORDINGS
+from subscriptions.topics import Topic
 
 LONGEST_NAME = 80
-
-
-#: Chosen days wait for a form that lets one choose them.
-OFFERED = [Subscriber.Cadence.DAILY, Subscriber.Cadence.WEEKDAYS, Subscriber.Cadence.WEEKLY, Subscriber.Cadence.MONTHLY]
+ZONES = [zone for zone in sorted(available_timezones()) if "/" in zone or zone == "UTC"]
+#: What can be said in one word at sign-up; chosen days are chosen later.
+AT_ONCE = [Subscriber.Cadence.DAILY, Subscriber.Cadence.WEEKDAYS, Subscriber.Cadence.WEEKLY, Subscriber.Cadence.MONTHLY]
 
 
 class TopicsField(forms.CharField):
@@ -48,19 +48,33 @@ def _topic(text: str) -> Topic:
     name, equals, query = text.partition(" = ")
     if not equals:
         query = name
-    query = query.strip()
+    query = readable(query.strip())
+    return Topic(name.strip()[:LONGEST_NAME], query)
+
+
+def readable(query: str) -> str:
+    """The query, if it can be read; else a ValidationError that says where it goes wrong and what may be meant."""
     try:
         parse(query)
     except QueryError as error:
         hint = f" Try: {error.suggestion}" if error.suggestion else ""
         where = f" (at character {error.position + 1})" if error.position else ""
         raise forms.ValidationError(f"“{query[:60]}”{where}: {error.message}{hint}", code="query") from error
-    return Topic(name.strip()[:LONGEST_NAME], query)
+    return query
 
 
 def written(topics: list[Topic]) -> str:
     """Topics as text for the field, one a line."""
     return "\n".join(topic.query if topic.name == topic.query else f"{topic.name} = {topic.query}" for topic in topics)
+
+
+def mailable(address: str) -> str:
+    """The address, if a letter can be written to it."""
+    try:
+        mail.one_address(address)
+    except mail.Unwritable as error:
+        raise forms.ValidationError("Enter an address that letters can be sent to.", code="invalid") from error
+    return address
 
 
 class SignUp(forms.Form):
@@ -73,42 +87,26 @@ class SignUp(forms.Form):
         label="Topics, if you like",
         required=False,
         max_length=20_000,
-        widget=forms.TextInput(attrs={"placeholder": "world models, robot* -medical", "autocomplete": "off"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "world models, robot* -medical", "autocomplete": "off", "list": "topic-suggestions"}
+        ),
         help_text="With commas between. Without any you get the day's trending papers.",
     )
+    cadence = forms.ChoiceField(
+        label="How often", required=False, choices=[(choice.value, choice.label) for choice in AT_ONCE]
+    )
+    #: A script fills these in; nothing is missing without.
+    time_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    form = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+    proof = forms.CharField(required=False, max_length=1_000, widget=forms.HiddenInput)
     #: Left empty by people, who do not see it; whoever fills it in is answered as everybody is.
     website = forms.CharField(required=False, widget=forms.TextInput(attrs={"tabindex": "-1", "autocomplete": "off"}))
 
+    wording = WORDINGS[TEXT_VERSION]
+
     def clean_email(self) -> str:
-        address: str = self.cleaned_data["email"]
-        try:
-            mail.one_address(address)
-        except mail.Unwritable as error:
-            raise forms.ValidationError("Enter an address that letters can be sent to.", code="invalid") from error
-        return address
+        return mailable(self.cleaned_data["email"])
 
-
-class Preferences(forms.ModelForm):  # type: ignore[type-arg]
-    topics = TopicsField(
-        label="Topics, one a line",
-        required=False,
-        max_length=20_000,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
-        help_text="Each is a query, with a name before it if you like: Robots = robot* OR manipulation",
-    )
-    time_zone = forms.TypedChoiceField(
-        choices=[
-            (zone, zone.replace("_", " ")) for zone in sorted(available_timezones()) if "/" in zone or zone == "UTC"
-        ]
-    )
-    cadence = forms.ChoiceField(label="How often", choices=[(choice, choice.label) for choice in OFFERED])
-    send_hour = forms.TypedChoiceField(
-        label="Not before", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)]
-    )
-
-    class Meta:
-        model = Subscriber
-        fields = [
-            "cadence", "send_hour", "time_zone", "max_papers", "wants_trending", "wants_cross_lists",
-            "wants_replacements", "format",
-        ]  # fmt: skip
+    def clean_time_zone(self) -> str:
+        zone: str = self.cleaned_data["time_zone"]
+        return zone if zone in ZONES else ""

@@ -78,6 +78,9 @@ class Subscriber(models.Model):
     max_papers = models.PositiveSmallIntegerField(
         "papers at most", default=20, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )
+    min_votes = models.PositiveIntegerField(
+        "votes at least", default=0, db_default=0, help_text="Papers with fewer stand in no topic of the letter."
+    )
     wants_trending = models.BooleanField("trending papers as a last section", default=True)
     wants_cross_lists = models.BooleanField("cross-listed papers", default=True)
     wants_replacements = models.BooleanField("new versions of older papers", default=False)
@@ -136,8 +139,16 @@ class Consent(models.Model):
         REQUESTED = "requested"
         CONFIRMED = "confirmed"
         CHANGED = "changed"
+        MOVED = "moved", "moved to another address"
         UNSUBSCRIBED = "unsubscribed"
         SUPPRESSED = "suppressed"
+
+    class Why(models.TextChoices):
+        TOO_MANY = "too many", "Too many letters"
+        NOT_MINE = "not mine", "The papers were not for me"
+        ELSEWHERE = "elsewhere", "I read them elsewhere"
+        NOT_ASKED = "not asked", "I never asked for it"
+        OTHER = "other", "Something else"
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="consents")
     event = models.CharField(max_length=16, choices=Event.choices)
@@ -146,17 +157,46 @@ class Consent(models.Model):
         "self", on_delete=models.CASCADE, null=True, blank=True, help_text="What a confirmation confirms."
     )
     topics = models.JSONField(default=list, blank=True, help_text="Topics asked for: a list of [name, query].")
+    cadence = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="How often letters were asked for."
+    )
     text_version = models.CharField(max_length=32, blank=True, help_text="The wording that was shown.")
     form_url = models.CharField(max_length=200, blank=True)
     ip = models.GenericIPAddressField("IP address", null=True, blank=True)
+    network = models.CharField(
+        max_length=43, blank=True, default="", db_default="", help_text="The IPv4 /24 or IPv6 /64 around the address."
+    )
     user_agent = models.CharField(max_length=300, blank=True)
     detail = models.CharField(max_length=300, blank=True)
+    why = models.CharField(
+        "reason for leaving", max_length=16, choices=Why.choices, blank=True, default="", db_default=""
+    )
+    comment = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="The same in the reader's own words."
+    )
 
     class Meta:
-        indexes = [models.Index(fields=["ip", "at"], name="consent_by_network")]
+        indexes = [
+            models.Index(fields=["ip", "at"], name="consent_by_address"),
+            models.Index(fields=["network", "at"], name="consent_by_network"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.at:%Y-%m-%d %H:%M}"
+
+
+class Move(models.Model):
+    """A change of address that was asked for: it happens when both mailboxes have agreed."""
+
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="moves")
+    email = models.EmailField("new address", max_length=254)
+    asked_at = models.DateTimeField()
+    old_agreed_at = models.DateTimeField(null=True, blank=True)
+    new_agreed_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.subscriber} to {self.email}"
 
 
 class Suppression(models.Model):
@@ -189,6 +229,8 @@ class Notice(models.Model):
         CONFIRM = "confirm", "confirm your address"
         KNOWN = "known", "you are subscribed already"
         MANAGE = "manage", "your link"
+        MOVE_FROM = "move from", "may your subscription move?"
+        MOVE_TO = "move to", "is this your new address?"
 
     class Status(models.TextChoices):
         QUEUED = "queued"
@@ -199,6 +241,7 @@ class Notice(models.Model):
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="notices")
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, null=True, blank=True)
+    move = models.ForeignKey(Move, on_delete=models.CASCADE, null=True, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     mailbox = models.CharField(max_length=254)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
@@ -214,7 +257,22 @@ class Notice(models.Model):
         indexes = [
             models.Index(fields=["status", "next_try_at"], name="notice_due"),
             models.Index(fields=["mailbox", "created_at"], name="notice_by_mailbox"),
+            models.Index(fields=["created_at"], name="notice_by_age"),
+            models.Index(fields=["sent_at"], name="notice_by_leaving"),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} to {self.subscriber}"
+
+
+class Spent(models.Model):
+    """A proof of work or a form that was used: it counts once, and is kept until it would count no more anyway."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "spent"
+
+    def __str__(self) -> str:
+        return self.key

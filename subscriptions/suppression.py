@@ -31,6 +31,11 @@ def lift(email: str) -> None:
     Suppression.objects.filter(address_hash__in=_hashes(email)).delete()
 
 
+def forget_words(email: str) -> None:
+    """Keep that an address is on the list, and nothing that was said of it."""
+    Suppression.objects.filter(address_hash__in=_hashes(email)).update(detail="")
+
+
 def _hashes(email: str) -> list[str]:
     """By today's key first, then by the older ones."""
     address = email.strip().casefold().encode()

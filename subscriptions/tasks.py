@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from subscriptions import clock, consent, notices
+from subscriptions import clock, consent, notices, proof
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ def send_notices() -> None:
 @shared_task
 def forget() -> None:
     consent.forget_unconfirmed(now=clock.now())
+    proof.forget(now=clock.now())
 
 
 def soon() -> None:

@@ -6,6 +6,7 @@ accepted too, so that links in old letters outlive a rotation. Signatures are co
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -17,9 +18,18 @@ from django.core import signing
 class Scope(StrEnum):
     CONFIRM = "confirm"
     UNSUBSCRIBE = "unsubscribe"
+    #: Ends one topic.
+    TOPIC = "topic"
+    #: A mailbox agrees to a change of address.
+    MOVE_FROM = "move from"
+    MOVE_TO = "move to"
+    #: A form that was shown; the value is a random number.
+    FORM = "form"
     #: May have a manage link sent to its own address; stands in every letter, so it opens nothing itself.
     LINK = "link"
     MANAGE = "manage"
+    #: Export, erase, change the address: as short-lived as the mailed link it comes from.
+    ACCOUNT = "account"
     #: What an opened manage page works with.
     SESSION = "session"
     #: Says more or less of a paper; stands in every letter.
@@ -34,8 +44,13 @@ class Scope(StrEnum):
 LIFE: dict[Scope, timedelta | None] = {
     Scope.CONFIRM: timedelta(hours=72),
     Scope.UNSUBSCRIBE: None,
+    Scope.TOPIC: None,
+    Scope.MOVE_FROM: timedelta(hours=72),
+    Scope.MOVE_TO: timedelta(hours=72),
+    Scope.FORM: timedelta(hours=1),
     Scope.LINK: None,
     Scope.MANAGE: timedelta(minutes=15),
+    Scope.ACCOUNT: timedelta(minutes=15),
     Scope.SESSION: timedelta(hours=2),
     Scope.FEEDBACK: None,
     Scope.LETTER: None,
@@ -46,6 +61,20 @@ LONGEST = 200
 
 class TokenError(ValueError):
     """A token that is wrong, of another scope or too old; the three look alike on purpose."""
+
+
+class TooOld(TokenError):
+    """A genuine token of the right scope whose time is over."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__("This link does not work any more.")
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    value: int
+    issued_at: datetime
 
 
 def issue(scope: Scope, value: int, *, now: datetime) -> str:
@@ -64,18 +93,23 @@ def _keyed(key: str, scope: Scope) -> hmac.HMAC:
 
 
 def read(token: str, scope: Scope, *, now: datetime) -> int:
-    """The primary key a token was issued for. Raises TokenError."""
+    """The primary key a token was issued for. Raises TooOld for a genuine one, TokenError for any other."""
+    return opened(token, scope, now=now).value
+
+
+def opened(token: str, scope: Scope, *, now: datetime) -> Opened:
+    """What a token holds. Raises as `read` does."""
     try:
         if len(token) > LONGEST:
             raise TokenError
         value, issued = _signer(scope).unsign(token).split(".")
-        issued_at = datetime.fromtimestamp(int(issued, 16), UTC)
-        life = LIFE[scope]
-        if life is not None and now - issued_at > life:
-            raise TokenError
-        return int(value, 16)
+        found = Opened(int(value, 16), datetime.fromtimestamp(int(issued, 16), UTC))
     except (signing.BadSignature, ValueError) as error:
         raise TokenError("This link does not work any more.") from error
+    life = LIFE[scope]
+    if life is not None and now - found.issued_at > life:
+        raise TooOld(found.value)
+    return found
 
 
 def _signer(scope: Scope) -> signing.Signer:

@@ -3,7 +3,9 @@
 import logging
 import re
 
-_TOKEN = re.compile(r"(/(?:u|confirm|manage|link|letters/mine|letters|feeds/mine)/)[^\s/?\"']+")
+_TOKEN = re.compile(
+    r"(/(?:u|t|confirm|manage|account|move-from|move-to|link|letters/mine|letters|feeds/mine|feedback|taste)/)[^\s/?\"']+"
+)
 
 
 class HideTokens(logging.Filter):

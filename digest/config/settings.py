@@ -158,6 +158,10 @@ DIGEST_SENDERS: int = read("int", "DIGEST_SENDERS", 8)
 DIGEST_RESUME_HOURS: float = read("float", "DIGEST_RESUME_HOURS", 6)
 #: The domain whose addresses bounces+NAME@ come back to Paperboy; empty: bounces go to the sender's address.
 DIGEST_BOUNCE_DOMAIN: str = read("str", "DIGEST_BOUNCE_DOMAIN", "")
+#: Domains that no confirmation goes to; DIGEST_REFUSED_DOMAINS_FILE may name a list of throw-away ones.
+DIGEST_REFUSED_DOMAINS = frozenset(re.split(r"[\s,]+", read("str", "DIGEST_REFUSED_DOMAINS", "").lower())) - {""}
+#: Ask the name server, before a confirmation leaves, whether its domain takes mail.
+DIGEST_CHECK_MX: bool = read("bool", "DIGEST_CHECK_MX", False)
 #: Messages a second over all workers, 0 for no limit; and by recipient domain.
 DIGEST_MAIL_RATE: float = read("float", "DIGEST_MAIL_RATE", 0.0)
 try:
@@ -379,6 +383,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": every("digest.tasks.sweep", crontab(), 55),
     "report": every("digest.tasks.report", crontab(), 55),
     "reckon": every("digest.tasks.reckon", crontab(minute="*/5"), 290),
+    "forget_addresses": every("digest.tasks.forget", crontab(minute=25), 3500),
     "notices": every("subscriptions.tasks.send_notices", crontab(), 55),
     "forget": every("subscriptions.tasks.forget", crontab(minute=20), 3500),
 }

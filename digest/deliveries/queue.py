@@ -112,6 +112,7 @@ class _Reader(NamedTuple):
     pk: int
     email: str
     max_papers: int
+    min_votes: int
     wants_trending: bool
     wants_cross_lists: bool
     wants_replacements: bool
@@ -130,6 +131,7 @@ class _Run:
         self.matcher = Matcher(documents(rows[key] for key in self.papers))
         self.points = Points()
         self.tastes = feedback.Tastes([paper.vector for paper in self.matcher.papers])
+        self.votes = np.array([rows[key].votes or 0 for key in self.papers], np.int32)
         self.visible = _visible([announce[key] for key in self.papers])
         #: query text → row of the matches, None for one that cannot be read
         self.rows: dict[str, int | None] = {}
@@ -154,6 +156,7 @@ class _Run:
         topics = self._topics(list(number))
         readers = compose.Readers(
             most=np.array([row.max_papers for row in subscribers], np.int32),
+            votes=np.array([row.min_votes for row in subscribers], np.int32),
             trending=np.array([row.wants_trending for row in subscribers], np.bool_),
             kind=np.array(
                 [_KINDS.index((row.wants_cross_lists, row.wants_replacements)) for row in subscribers], np.int8
@@ -164,7 +167,7 @@ class _Run:
         )
         choice = compose.choose(
             readers,
-            compose.Candidates(visible=self.visible),
+            compose.Candidates(visible=self.visible, votes=self.votes),
             self.matches,
             self._sent(np.array(list(number), np.int64)),
             self.tastes.of(list(number)),

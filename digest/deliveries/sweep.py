@@ -10,9 +10,12 @@ from django.db.models import QuerySet
 from digest.deliveries import journal, ledger
 from digest.deliveries.journal import Remains
 from digest.deliveries.ledger import Status
-from digest.models import Batch, Delivery
+from digest.models import Batch, Delivery, DeliveryEvent
 from digest.taken import COLUMNS, Taken
 
+#: Letters of erased readers that one tick looks after.
+FORGET = 10_000
+ERASED = "its reader is erased"
 NOBODY_KNOWS = "the worker ended while handing it over"
 
 
@@ -35,6 +38,22 @@ def sweep(*, now: datetime) -> Counter[str]:
         if not journal.is_alive(settings.DIGEST_JOURNAL_DIR, batch.claimed_by):
             counts += _abandon(batch.pk, batch.claimed_by, now=now)
     return counts
+
+
+def forget() -> int:
+    """Take addresses, topics and what was said of them out of settled letters whose readers are erased.
+
+    The rows stay, for the reckoning. Returns how many there were.
+    """
+    settled = [Status.SENT, Status.FAILED, Status.UNCERTAIN, Status.EXCLUDED]
+    gone = Delivery.objects.filter(subscriber=None, status__in=settled).exclude(email="")
+    keys = list(gone.values_list("pk", flat=True)[:FORGET])
+    with transaction.atomic():
+        DeliveryEvent.objects.filter(delivery__among=keys).update(email="", detail="")
+        rows = Delivery.objects.filter(pk__among=keys)
+        rows.exclude(reason="").update(reason=ERASED)
+        rows.update(email="", sections=[])
+    return len(keys)
 
 
 @transaction.atomic

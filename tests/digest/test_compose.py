@@ -42,6 +42,7 @@ class Reader(NamedTuple):
     sent: frozenset[int] = frozenset()
     #: by how many ranks each paper falls behind for this reader, where they have a taste
     taste: tuple[int, ...] | None = None
+    votes: int = 0
 
 
 class World(NamedTuple):
@@ -49,6 +50,11 @@ class World(NamedTuple):
     papers: int
     #: for each kind of reader, the papers it does not want
     hidden: tuple[frozenset[int], ...] = (frozenset(),)
+    #: of each paper, from the first on; the others have none
+    votes: tuple[int, ...] = ()
+
+    def votes_of(self, paper):
+        return self.votes[paper] if paper < len(self.votes) else 0
 
 
 def chosen(world):
@@ -58,6 +64,7 @@ def chosen(world):
     distinct = list(dict.fromkeys(tuple(sorted(topic.found.items())) for _, topic in topics))
     readers = Readers(
         most=np.array([reader.most for reader in world.readers], np.int32),
+        votes=np.array([reader.votes for reader in world.readers], np.int32),
         trending=np.array([reader.trending for reader in world.readers], np.bool_),
         kind=np.array([reader.kind for reader in world.readers], np.int8),
         reader=np.array([number for number, _ in topics], np.int32),
@@ -75,7 +82,10 @@ def chosen(world):
     rows = np.cumsum([reader.taste is not None for reader in world.readers]).astype(np.int32) - 1
     choice = choose(
         readers,
-        Candidates(visible=visible.reshape(len(world.hidden), -1)),
+        Candidates(
+            visible=visible.reshape(len(world.hidden), -1),
+            votes=np.array([world.votes_of(paper) for paper in range(world.papers)], np.int32),
+        ),
         best_first(matches, world.papers),
         np.array(sorted(sent), np.int64),
         Tastes(
@@ -100,6 +110,8 @@ def composed(reader, world):
     taste = reader.taste or (0,) * world.papers
     best = {}  # paper: (worth, topic); a smaller worth is better
     for paper in wanted:
+        if world.votes_of(paper) < reader.votes:
+            continue
         tiers = [(-topic.found[paper], at) for at, topic in enumerate(reader.topics) if paper in topic.found]
         if tiers:
             tier, at = min(tiers)
@@ -150,11 +162,13 @@ def random_world(random):
                 kind=random.randrange(kinds),
                 sent=some(random.choice((0, 0, 0.2, 0.9))),
                 taste=random.choice((None, None, tuple(random.randint(0, papers) for _ in range(papers)))),
+                votes=random.choice((0, 0, 1, 5, 99)),
             )
             for _ in range(random.choice((0, 1, 2, 3, 8)))
         ),
         papers=papers,
         hidden=tuple(some(random.choice((0, 0, 0.3, 1))) for _ in range(kinds)),
+        votes=tuple(random.choice((0, 1, 2, 5, 6, 40)) for _ in range(papers)),
     )
 
 
@@ -269,16 +283,24 @@ def test_a_taste_moves_papers_within_topics_and_among_the_trending():
     assert letter(Reader(trending=True, most=3, taste=taste)) == [(-1, [2, 6, 0])]
 
 
+def test_a_reader_who_wants_votes_gets_no_topics_papers_with_fewer():
+    reader = Reader((titles(0, 1, 2, 3),), most=2, votes=5, trending=True)
+
+    assert chosen(World((reader,), 4, votes=(4, 5, 0, 9)))[0] == [(0, [1, 3])]
+    assert chosen(World((reader._replace(most=4),), 4, votes=(4, 5, 0, 9)))[0] == [(0, [1, 3]), (-1, [0, 2])]
+
+
 def test_too_many_at_once_are_refused_rather_than_mixed_up():
     readers = Readers(
         most=np.ones(1, np.int32),
+        votes=np.zeros(1, np.int32),
         trending=np.zeros(1, np.bool_),
         kind=np.zeros(1, np.int8),
         reader=np.zeros(1, np.int32),
         query=np.zeros(1, np.int32),
         cap=np.full(1, NO_CAP, np.int32),
     )
-    candidates = Candidates(visible=np.broadcast_to(np.False_, (1, 2**62)))
+    candidates = Candidates(visible=np.broadcast_to(np.False_, (1, 2**62)), votes=np.zeros(0, np.int32))
     matches = Matches(np.array([0, 0]), np.zeros(0, np.int32), np.zeros(0, np.int8))
 
     with pytest.raises(ValueError, match="Compose in smaller blocks"):

@@ -12,9 +12,9 @@ from digest import editions, names
 from digest.deliveries import ledger, runs
 from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due
-from digest.deliveries.sweep import sweep
-from digest.models import Batch, Delivery, Edition, Readership
-from subscriptions import consent, mail
+from digest.deliveries.sweep import forget, sweep
+from digest.models import Batch, Delivery, DeliveryEvent, Edition, Readership
+from subscriptions import account, consent, mail
 from subscriptions.mail import Outcome, Verdict
 from subscriptions.models import Subscription
 from tests import make
@@ -646,3 +646,46 @@ def test_a_published_editions_letters_do_not_change_when_it_is_built_again(answe
     queue(now=NOW, today=DAY)
 
     assert Delivery.objects.get().sections == before
+
+
+def test_a_reader_who_wants_votes_gets_no_papers_with_fewer_in_topics():
+    few, many = make.paper("Robots of Few", votes=2), make.paper("Robots of Many", votes=9)
+    unknown = make.paper("Robots of Nobody", votes=None)
+    make.edition([few, many, unknown])
+    make.subscriber(topics=["robot"], min_votes=3, wants_trending=False)
+    make.subscriber(topics=["robot"], wants_trending=False)
+
+    queue(now=NOW, today=DAY, by_hand=True)
+
+    choosy, other = Delivery.objects.order_by("pk")
+    assert papers_of(choosy) == [many.pk]
+    assert sorted(papers_of(other)) == sorted([few.pk, many.pk, unknown.pk])
+
+
+def test_an_erased_reader_leaves_no_address_and_no_topics_in_the_ledger():
+    make.edition([make.paper("Robots")])
+    erased = make.subscriber("erased@example.net", topics=["robot"])
+    make.subscriber("stays@example.net", topics=["robot"])
+    deliver()
+    failed = Delivery.objects.get(subscriber=erased)
+    Delivery.objects.filter(pk=failed.pk).update(status="failed", reason="550 <erased@example.net> unknown")
+    DeliveryEvent.objects.create(
+        delivery=failed, kind="hard", at=NOW, service="x", event_id="1", email=erased.email, detail=erased.email
+    )
+    account.erase(erased.pk)
+
+    assert [forget(), forget()] == [1, 0]
+    text = str(list(Delivery.objects.order_by("pk").values())) + str(list(DeliveryEvent.objects.values()))
+    assert "erased@" not in text
+    assert Delivery.objects.get(pk=failed.pk).sections == []
+    assert "stays@example.net" in text
+
+
+def test_a_letter_that_waits_for_an_erased_reader_is_not_sent():
+    make.edition([make.paper("Robots")])
+    reader = make.subscriber("erased@example.net", topics=["robot"])
+    queue(now=NOW, today=DAY, by_hand=True)
+    account.erase(reader.pk)
+
+    assert not send().counts.get("sent")
+    assert forget() == 1

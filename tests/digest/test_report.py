@@ -209,7 +209,7 @@ def test_a_hard_bounce_outlives_the_address_and_beats_a_new_sign_up():
     report.apply(now=NOW)
     Subscriber.objects.all().delete()
 
-    assert consent.subscribe(row.email.upper(), [], now=NOW, visit=consent.Visit()) is None
+    assert consent.subscribe(row.email.upper(), consent.Wish(), now=NOW, visit=consent.Visit()) is None
     assert not Subscriber.objects.filter(status="active").exists()
 
 
@@ -219,7 +219,7 @@ def test_who_complained_comes_back_by_a_fresh_double_opt_in_alone():
     report.apply(now=NOW)
     later = NOW + timedelta(days=1)
 
-    notice = consent.subscribe(row.email, [], now=later, visit=consent.Visit())
+    notice = consent.subscribe(row.email, consent.Wish(), now=later, visit=consent.Visit())
     assert Subscriber.objects.get().status == "suppressed"
     consent.confirm(notice.consent_id, now=later, visit=consent.Visit())
 

@@ -170,7 +170,7 @@ def test_a_task_outlives_a_restart_of_the_embedded_broker(environment):
     ask = "from subscriptions import tasks; tasks.send_notices.delay()"
     subscribe = (
         "from subscriptions import clock, consent;"
-        "consent.subscribe('reader@example.net', [], now=clock.now(), visit=consent.Visit())"
+        "consent.subscribe('reader@example.net', consent.Wish(), now=clock.now(), visit=consent.Visit())"
     )
     manage(environment, "shell", "-v0", "-c", subscribe)
     manage(environment, "shell", "-v0", "-c", ask)

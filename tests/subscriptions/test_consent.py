@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from subscriptions import consent, throttle, tokens
-from subscriptions.consent import Topic, Visit
+from subscriptions import consent, throttle, tokens, topics
+from subscriptions.consent import Topic, Visit, Wish
 from subscriptions.models import Consent, Notice, Subscriber
 from subscriptions.tokens import Scope
 from tests import make
@@ -14,8 +14,9 @@ pytestmark = pytest.mark.django_db
 VISIT = Visit(ip="192.0.2.7", user_agent="Test", form_url="/")
 
 
-def ask(email="reader@example.net", topics=(), *, now=NOW, ip="192.0.2.7"):
-    return consent.subscribe(email, [Topic(topic, topic) for topic in topics], now=now, visit=Visit(ip=ip))
+def ask(email="reader@example.net", topics=(), *, now=NOW, ip="192.0.2.7", cadence=""):
+    wish = Wish(tuple(Topic(topic, topic) for topic in topics), cadence)
+    return consent.subscribe(email, wish, now=now, visit=Visit(ip=ip))
 
 
 def confirm(notice, *, now=NOW):
@@ -156,7 +157,7 @@ def test_replacing_topics_keeps_those_that_stay():
     reader = make.subscriber(topics=["robot", "soup"])
     kept = reader.subscriptions.get(label="soup")
 
-    consent.replace_topics(reader, [Topic("Soup", "soup OR broth"), Topic("video", "video")], now=NOW, visit=VISIT)
+    topics.replace(reader, [Topic("Soup", "soup OR broth"), Topic("video", "video")], now=NOW, visit=VISIT)
 
     rows = list(reader.subscriptions.order_by("position"))
     assert [(row.label, row.query) for row in rows] == [("Soup", "soup OR broth"), ("video", "video")]
@@ -220,3 +221,140 @@ def test_an_older_key_still_opens_old_links(settings):
     settings.SECRET_KEY = "another key, fifty characters or more, as the first one was"
 
     assert tokens.read(token, Scope.UNSUBSCRIBE, now=NOW) == 7
+
+
+@pytest.mark.parametrize("scope", [Scope.CONFIRM, Scope.MANAGE, Scope.ACCOUNT, Scope.SESSION, Scope.FORM])
+def test_a_genuine_token_that_is_too_old_is_told_from_a_wrong_one(scope):
+    token = tokens.issue(scope, 7, now=NOW)
+    with pytest.raises(tokens.TooOld) as error:
+        tokens.read(token, scope, now=NOW + timedelta(days=4))
+    assert error.value.value == 7
+    with pytest.raises(tokens.TokenError) as error:
+        tokens.read(token[:-1] + ("A" if token[-1] != "A" else "B"), scope, now=NOW + timedelta(days=4))
+    assert not isinstance(error.value, tokens.TooOld)
+
+
+# What is asked for, and asked for again ------------------------------------------------------------------------------
+
+
+def test_how_often_is_asked_for_at_sign_up_and_holds_once_confirmed():
+    notice = ask(cadence="weekly")
+    assert Subscriber.objects.get().cadence == "daily"
+
+    confirm(notice)
+
+    assert Subscriber.objects.get().cadence == "weekly"
+    assert set(Consent.objects.values_list("cadence", flat=True)) == {"weekly"}
+
+
+def test_another_cadence_for_an_active_address_needs_its_mailbox():
+    confirm(ask(cadence="weekly"))
+
+    notice = ask(cadence="monthly", now=NOW + timedelta(hours=1))
+
+    assert (notice.kind, Subscriber.objects.get().cadence) == ("confirm", "weekly")
+    assert ask(cadence="weekly", now=NOW + timedelta(hours=2)).kind == "known"
+
+
+def test_letters_to_known_readers_count_for_who_causes_them():
+    readers = [make.subscriber(f"r{n}@example.net").email for n in range(8)]
+
+    owed = [ask(email) is not None for email in readers]
+
+    assert sum(owed) == throttle.PER_ADDRESS
+
+
+def test_a_request_whose_link_is_too_old_can_be_made_again():
+    old = ask(topics=["robot"], cadence="weekly")
+    later = NOW + timedelta(days=4)
+    with pytest.raises(consent.Expired):
+        confirm(old, now=later)
+
+    new = consent.ask_again(old.consent_id, now=later, visit=VISIT)
+    confirm(new, now=later)
+
+    reader = Subscriber.objects.get()
+    assert (reader.status, reader.cadence) == ("active", "weekly")
+    assert [topic.query for topic in topics.of(reader)] == ["robot"]
+    assert consent.ask_again(old.consent_id, now=later, visit=VISIT) is None  # the mailbox has just had a letter
+
+
+def test_a_request_cannot_be_made_again_after_leaving():
+    old = ask()
+    confirm(old)
+    consent.unsubscribe(Subscriber.objects.get().pk, now=NOW, visit=VISIT)
+
+    assert consent.ask_again(old.consent_id, now=NOW + timedelta(days=4), visit=VISIT) is None
+    with pytest.raises(consent.Expired):
+        confirm(old)
+
+
+# Topics and leaving --------------------------------------------------------------------------------------------------
+
+
+def test_topics_keep_their_order_limits_and_silence():
+    reader = make.subscriber(topics=["robot", "soup"])
+    wanted = [Topic("soup", "soup", muted=True), Topic("robot", "robot", most=3)]
+
+    topics.replace(reader, wanted, now=NOW, visit=VISIT)
+    topics.replace(reader, wanted, now=NOW, visit=VISIT)
+
+    assert topics.of(reader) == wanted
+    assert Consent.objects.filter(event="changed").count() == 1
+
+
+def test_there_is_room_for_a_hundred_topics():
+    reader = make.subscriber()
+
+    left_out = topics.append(reader, [Topic(f"t{n}", f"word{n}") for n in range(103)], now=NOW, visit=VISIT)
+
+    assert (left_out, len(topics.of(reader))) == (3, 100)
+
+
+def test_one_topic_is_left_with_a_reason_and_the_others_stay():
+    reader = make.subscriber(topics=["robot", "soup"])
+    key = reader.subscriptions.get(label="soup").pk
+
+    for _ in range(2):
+        topics.leave(key, now=NOW, visit=VISIT, why="not mine", comment="Too much broth.")
+
+    assert [topic.name for topic in topics.of(reader)] == ["robot"]
+    row = Consent.objects.get()
+    assert (row.event, row.why, row.comment) == ("changed", "not mine", "Too much broth.")
+    assert row.topics == [["robot", "robot"]]
+
+
+def test_leaving_again_leaves_no_record_but_a_reason_does_a_few_times():
+    reader = make.subscriber()
+    for _ in range(20):
+        consent.unsubscribe(reader.pk, now=NOW, visit=VISIT)
+    assert Consent.objects.count() == 1
+
+    for _ in range(20):
+        consent.unsubscribe(reader.pk, now=NOW, visit=VISIT, why="too many", comment="x" * 400)
+
+    assert Consent.objects.count() == consent.MOST_REASONS
+    assert len(Consent.objects.latest("pk").comment) == 300
+
+
+def test_a_pause_begins_and_ends_and_is_recorded():
+    reader = make.subscriber()
+    until = NOW.date() + timedelta(days=9)
+
+    consent.pause(reader, until, now=NOW, visit=VISIT)
+    assert not Subscriber.objects.readable(NOW.date()).exists()
+    assert Subscriber.objects.readable(until).exists()
+    consent.pause(reader, None, now=NOW, visit=VISIT)
+
+    assert Subscriber.objects.readable(NOW.date()).exists()
+    assert [row.detail for row in Consent.objects.order_by("pk")] == [f"paused until {until}", "resumed"]
+
+
+@pytest.mark.parametrize(
+    ("ip", "network"),
+    [("192.0.2.77", "192.0.2.0/24"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"), (None, "")],
+)
+def test_a_record_knows_the_network_it_came_from(ip, network):
+    notice = ask(ip=ip)
+
+    assert notice.consent.network == network
