@@ -8,6 +8,8 @@ _PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
 #: What needs no quotation marks; without them a word is found in its other forms too.
 _PLAIN = re.compile(r"[^\W_]+(?:-[^\W_]+)*\*?")
 _CATEGORY = re.compile(r"[\w.*-]+", re.ASCII)
+#: What the topic language takes for quotation marks.
+_MARKS = str.maketrans(dict.fromkeys("“”„‟«»", '"'))
 _OPERATORS = frozenset({"AND", "OR", "NOT"})
 
 
@@ -42,13 +44,14 @@ def query(parts: Parts) -> str:
 
 def split(text: str) -> list[str]:
     """Words and phrases: commas part them where there are some, else spaces outside quotation marks do."""
+    text = text.translate(_MARKS)
     if "," in text:
         return by_commas(text)
     return [" ".join((phrase or word).split()) for phrase, word in _PARTS.findall(text) if phrase.strip() or word]
 
 
 def by_commas(text: str) -> list[str]:
-    return [piece for part in re.split(r"[,;\n]", text) if (piece := " ".join(part.replace('"', " ").split()))]
+    return [piece for part in re.split(r"[,;\n]", text) if (piece := _bare(part))]
 
 
 def term(words: str) -> str:
@@ -56,7 +59,11 @@ def term(words: str) -> str:
 
 
 def quoted(words: str) -> str:
-    return '"{}"'.format(" ".join(words.replace('"', " ").split()))
+    return f'"{_bare(words)}"'
+
+
+def _bare(words: str) -> str:
+    return " ".join(words.translate(_MARKS).replace('"', " ").split())
 
 
 def any_of(terms: Iterable[str]) -> str:

@@ -120,7 +120,8 @@ def _json(request: HttpRequest) -> JsonResponse:
         value = json.loads(request.body)
         data = {name: _text(value, name) for name in ("email", "cadence", "time_zone", "form", "proof", "website")}
         data["topics"] = _topics(value.get("topics", []))
-    except (ValueError, AttributeError, TypeError, RecursionError):
+        "".join(data.values()).encode()  # half of a surrogate pair is no text
+    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
         return _refused('Send a JSON object such as {"email": "you@example.org", "topics": ["robot"]}.')
     form = forms.SignUp(data)
     if not form.is_valid():
