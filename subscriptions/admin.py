@@ -4,9 +4,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 
-from subscriptions import clock, consent
+from subscriptions import clock, consent, table
 from subscriptions.desk import ReadOnly
 from subscriptions.models import Consent, Notice, Subscriber, Subscription
 from subscriptions.throttle import mailbox_of
@@ -21,7 +21,7 @@ class SubscriptionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class ConsentInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Consent
-    fields = ["at", "event", "detail", "topics", "ip", "form_url", "text_version"]
+    fields = ["at", "event", "detail", "topics", "cadence", "why", "comment", "ip", "form_url", "text_version"]
     ordering = ["-pk"]
     extra = 0
 
@@ -96,11 +96,18 @@ class SubscriptionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Consent)
 class ConsentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["at", "subscriber", "event", "detail", "ip"]
-    list_filter = ["event"]
+    list_display = ["at", "subscriber", "event", "detail", "why", "ip"]
+    list_filter = ["event", "why"]
     list_select_related = ["subscriber"]
     search_fields = ["subscriber__email"]
     ordering = ["-pk"]
+    actions = ["export"]
+
+    @admin.action(description="Export as CSV", permissions=["view"])
+    def export(self, request: HttpRequest, queryset: QuerySet[Consent]) -> StreamingHttpResponse:
+        response = StreamingHttpResponse(table.lines(queryset), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="consent.csv"'
+        return response
 
 
 @admin.register(Notice)
@@ -110,3 +117,12 @@ class NoticeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["subscriber"]
     search_fields = ["subscriber__email"]
     ordering = ["-pk"]
+    actions = ["drop"]
+
+    def has_drop_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscriptions.change_notice")
+
+    @admin.action(description="Drop: do not send", permissions=["drop"])
+    def drop(self, request: HttpRequest, queryset: QuerySet[Notice]) -> None:
+        waiting = queryset.filter(status=Notice.Status.QUEUED)
+        waiting.update(status=Notice.Status.FAILED, reason=f"dropped by {request.user}"[:300])
