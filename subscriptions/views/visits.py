@@ -5,22 +5,29 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
+from redis.exceptions import RedisError
 
 from subscriptions import callers, consent
+from subscriptions.records import network_of
 from subscriptions.tokens import TokenError
 
+#: Links that do not work which one network may try, and in how many seconds.
+MOST_WRONG, GUESSING_SECONDS = 100, 600
 View = Callable[..., HttpResponse]
 
 
 def visit(request: HttpRequest) -> consent.Visit:
     """Who asks."""
     user_agent = request.headers.get("User-Agent", "")
-    return consent.Visit(ip=callers.address(request), user_agent=user_agent, form_url=request.path)
+    # The page's pattern, not its address: that may hold a link that opens something.
+    page = f"/{request.resolver_match.route}" if request.resolver_match else request.path
+    return consent.Visit(ip=callers.address(request), user_agent=user_agent, form_url=page)
 
 
 def by_link(view: View) -> View:
@@ -53,7 +60,17 @@ def _working(view: View, request: HttpRequest, *args: str, **kwargs: str) -> Htt
     try:
         return view(request, *args, **kwargs)
     except (TokenError, consent.Expired):
-        return render(request, "subscriptions/broken_link.html", status=HTTPStatus.NOT_FOUND)
+        status = HTTPStatus.TOO_MANY_REQUESTS if _is_guessing(request) else HTTPStatus.NOT_FOUND
+        return render(request, "subscriptions/broken_link.html", status=status)
+
+
+def _is_guessing(request: HttpRequest) -> bool:
+    """Whether one network tries link after link. A link that works works all the same."""
+    key = f"wrong-links:{network_of(visit(request).ip)}"
+    try:
+        return not cache.add(key, 1, GUESSING_SECONDS) and cache.incr(key) > MOST_WRONG
+    except (ValueError, RedisError):  # it ended between the two, or nobody counts at present
+        return False
 
 
 def _is_foreign(request: HttpRequest) -> bool:

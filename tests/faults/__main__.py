@@ -57,6 +57,27 @@ WORDS = {
     "M8": "addresses beyond ASCII are taken whole or refused at sign-up",
     "M9": "template syntax stands there as it was written",
     "M10": "a run as CSV has no formulas",
+    "W1": "programs fetch every link of a digest and of an opt-in letter (fetches; lost: changes)",
+    "W2": "one-click leaving, a hundred times (posts)",
+    "W3": "leaving with wrong, foreign, old-keyed and bent links (posts; lost: accepted)",
+    "W4": "an old link to leave after coming back; a confirmation after leaving",
+    "W5": "a forwarded letter's links used to export, erase, move (tries; lost: accepted)",
+    "W6": "is this address known? (answers; lost: that differ)",
+    "W7": "guessing links (guesses; lost: hits)",
+    "W8": "open redirects (tries; lost: redirected)",
+    "W9": "posts and frames of other sites (tries; lost: accepted)",
+    "W10": "list bombing of one mailbox (posts; duplicated: letters beyond the limit)",
+    "W11": "list bombing of many mailboxes, one proof of work replayed (posts; duplicated: letters beyond 100)",
+    "W12": "the same by a patient bot that fills in no trap",
+    "W13": "the same around the form: plain, framed, JSON",
+    "W14": "names that are texts or links (letters; lost: echoed)",
+    "W15": "forged, old, repeated and huge reports (requests; lost: believed)",
+    "W16": "reports of a hard bounce for everybody (lost: suppressed)",
+    "W17": "forged bounces, auto-replies, huge mail (mails; lost: suppressed)",
+    "W18": "the policy on bounces (histories; lost: judged otherwise)",
+    "W21": "asking for what is nobody's to ask for (posts; lost: granted)",
+    "W23": "forged addresses of origin (posts; duplicated: letters beyond the limit)",
+    "W25": "secrets in logs, admin and error pages (places; lost: found)",
 }
 
 
@@ -69,16 +90,16 @@ def words(row):
 
 
 def place(row):
-    """S2 before S10, and S before M; several kinds of one fault together."""
+    """S2 before S10, and S before M before W; several kinds of one fault together."""
     name = row["row"].partition(",")[0]
-    return name[0] != "S", int(name[1:]), words(row)
+    return "SMW".index(name[0]), int(name[1:]), words(row)
 
 
 def main(arguments):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures"
         nightly = {} if "--quick" in arguments else {"PAPERBOY_NIGHTLY": "1"}
-        files = [f"tests/faults/test_{name}.py" for name in ("delivery", "messages")]
+        files = [f"tests/faults/test_{name}.py" for name in ("delivery", "messages", "web")]
         command = [sys.executable, "-m", "pytest", "-q", *files]
         code = subprocess.run(
             command, env=os.environ | nightly | {"PAPERBOY_FAULTS": str(file)}, check=False

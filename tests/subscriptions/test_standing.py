@@ -32,62 +32,63 @@ def history(script):
     return events
 
 
-@pytest.mark.parametrize(
-    ("script", "state"),
-    [
-        # Nothing is wrong.
-        ("", FINE),
-        ("s", FINE),
-        ("s s s s s s s", FINE),
-        ("d d d", FINE),
-        # A hard bounce or a complaint suppresses at the first, for good.
-        ("H", SUPPRESSED),
-        ("C", SUPPRESSED),
-        ("s s s H", SUPPRESSED),
-        ("d d d C", SUPPRESSED),
-        ("H d d d d d", SUPPRESSED),
-        ("C ------- d s", SUPPRESSED),
-        ("B B H", SUPPRESSED),
-        ("B B B H", SUPPRESSED),
-        ("sH", SUPPRESSED),
-        ("dC", SUPPRESSED),
-        # Three soft bounces in the last five sends suspend.
-        ("B", FINE),
-        ("B B", FINE),
-        ("B B B", SUSPENDED),
-        ("B s B s B", SUSPENDED),
-        ("B s s s B B", FINE),
-        ("s B B B", SUSPENDED),
-        ("B B B s s", SUSPENDED),
-        ("B B B s s s", FINE),
-        ("s s s s B B", FINE),
-        ("B s B B", SUSPENDED),
-        # They count once a day, and a day with one is bad, whatever else left.
-        ("BBB", FINE),
-        ("BBBBB BB", FINE),
-        ("sB Bs sBs", SUSPENDED),
-        # Sends are days with a letter, however far apart.
-        ("B ------ B ------ B", SUSPENDED),
-        ("B ------ s ------ s ------ s ------ B ------ B", FINE),
-        # What is no bounce never counts, and is no send.
-        ("a a a a a a", FINE),
-        ("p p p p p p", FINE),
-        ("B a B p B", SUSPENDED),
-        ("B B B a p a p a", SUSPENDED),
-        ("Ba Bp a", FINE),
-        # A delivered letter makes good what was before it.
-        ("B B B d", FINE),
-        ("B B d B B", FINE),
-        ("B B d B B B", SUSPENDED),
-        ("B B Bd", FINE),
-        ("B B dB", FINE),
-        ("B d B d B d B", FINE),
-        # A score of five in seven days suspends; by then three of the last five sends were bad, too.
-        ("B B s B s B B", SUSPENDED),
-        ("B B B B B B B", SUSPENDED),
-        ("B B B -- B B", SUSPENDED),
-    ],
-)
+#: What days brought, and how the address stands.
+HISTORIES = [
+    # Nothing is wrong.
+    ("", FINE),
+    ("s", FINE),
+    ("s s s s s s s", FINE),
+    ("d d d", FINE),
+    # A hard bounce or a complaint suppresses at the first, for good.
+    ("H", SUPPRESSED),
+    ("C", SUPPRESSED),
+    ("s s s H", SUPPRESSED),
+    ("d d d C", SUPPRESSED),
+    ("H d d d d d", SUPPRESSED),
+    ("C ------- d s", SUPPRESSED),
+    ("B B H", SUPPRESSED),
+    ("B B B H", SUPPRESSED),
+    ("sH", SUPPRESSED),
+    ("dC", SUPPRESSED),
+    # Three soft bounces in the last five sends suspend.
+    ("B", FINE),
+    ("B B", FINE),
+    ("B B B", SUSPENDED),
+    ("B s B s B", SUSPENDED),
+    ("B s s s B B", FINE),
+    ("s B B B", SUSPENDED),
+    ("B B B s s", SUSPENDED),
+    ("B B B s s s", FINE),
+    ("s s s s B B", FINE),
+    ("B s B B", SUSPENDED),
+    # They count once a day, and a day with one is bad, whatever else left.
+    ("BBB", FINE),
+    ("BBBBB BB", FINE),
+    ("sB Bs sBs", SUSPENDED),
+    # Sends are days with a letter, however far apart.
+    ("B ------ B ------ B", SUSPENDED),
+    ("B ------ s ------ s ------ s ------ B ------ B", FINE),
+    # What is no bounce never counts, and is no send.
+    ("a a a a a a", FINE),
+    ("p p p p p p", FINE),
+    ("B a B p B", SUSPENDED),
+    ("B B B a p a p a", SUSPENDED),
+    ("Ba Bp a", FINE),
+    # A delivered letter makes good what was before it.
+    ("B B B d", FINE),
+    ("B B d B B", FINE),
+    ("B B d B B B", SUSPENDED),
+    ("B B Bd", FINE),
+    ("B B dB", FINE),
+    ("B d B d B d B", FINE),
+    # A score of five in seven days suspends; by then three of the last five sends were bad, too.
+    ("B B s B s B B", SUSPENDED),
+    ("B B B B B B B", SUSPENDED),
+    ("B B B -- B B", SUSPENDED),
+]
+
+
+@pytest.mark.parametrize(("script", "state"), HISTORIES)
 def test_w18_an_address_stands_as_its_history_says(script, state):
     standing = judge(history(script))
 
