@@ -56,10 +56,15 @@ def test_a_reader_signs_up_reads_changes_topics_and_leaves(reader, moment):
 
     reader.page.get_by_role("link", name="Set topics").click()
     page = reader.sees("Your subscription")
-    assert page.get_by_label("Topics").input_value().split("\n") == ["robot", "diffusion -medical"]
-    page.get_by_label("Topics").fill("Machines = robot*")
+    rows = page.get_by_label("Query", exact=True)
+    assert [row.input_value() for row in rows.all()] == ["robot", "diffusion -medical"]
+    rows.first.fill("robot*")
+    page.get_by_label("Name", exact=True).first.fill("Machines")
+    page.get_by_label("Delete").last.check()
+    reader.press("Save topics")
+    reader.sees("Your subscription")
     page.get_by_label("Not before").select_option("06:00")
-    reader.press("Save")
+    reader.page.get_by_role("button", name="Save", exact=True).click()
     assert reader.sees("Your subscription").get_by_role("status").inner_text().startswith("Saved")
     assert page.get_by_label("Not before").input_value() == "6"
     reader.looks_right()
@@ -79,7 +84,7 @@ def test_a_reader_signs_up_reads_changes_topics_and_leaves(reader, moment):
     reader.sees("Look into your inbox")
     notices.send_due(now=clock.now())
     reader.follows(reader.opens_letter("Your link"), "Open my subscription")
-    assert reader.sees("Your subscription").get_by_label("Topics").input_value() == "Machines = robot*"
+    assert reader.sees("Your subscription").get_by_label("Query", exact=True).input_value() == "robot*"
 
     reader.open(address)
     reader.follows(reader.page.frame_locator("iframe.letter"), "Unsubscribe")
