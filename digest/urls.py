@@ -38,6 +38,7 @@ urlpatterns = [
     path("sitemap.xml", site.sitemap, name="sitemap"),
     path("sitemap-<str:name>.xml", site.sitemap_part, name="sitemap_part"),
     path("editions", editions.editions, name="editions"),
+    path("topics/suggest", topics.suggest, name="suggest"),
     path("topics/preview", topics.preview, name="preview"),
     path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),
     path("taste/<str:token>", feedback.taste, name="taste"),

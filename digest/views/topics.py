@@ -2,12 +2,12 @@
 
 from http import HTTPStatus
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from digest import cards, keeping, plots, prose, search
+from digest import cards, keeping, plots, prose, search, suggestions
 from digest.models import Paper
 from digest.preview import DAYS
 from digest.preview import preview as preview_of
@@ -17,6 +17,8 @@ from subscriptions.query import QueryError
 
 #: Papers shown; the numbers count all of them.
 MOST = 60
+#: Characters of what somebody is typing that are looked for.
+LONGEST_TYPED = 60
 
 
 @page
@@ -44,6 +46,14 @@ def preview(request: HttpRequest) -> HttpResponse:
         "canonical": address(reverse("preview"), q=text),
     }
     return render(request, "digest/preview.html", context)
+
+
+@page
+@keeping.kept(60)
+def suggest(request: HttpRequest) -> HttpResponse:
+    """Topics for what `?q=` begins, as a JSON list."""
+    typed = request.GET.get("q", "")[:LONGEST_TYPED]
+    return JsonResponse(suggestions.suggest(typed, today=clock.today()), safe=False)
 
 
 def _rate(per_day: float) -> str:
