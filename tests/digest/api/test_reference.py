@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from digest.api import reference
-from digest.config.wsgi import application
+from digest.config.wsgi import django
 from tests import make
 from tests.make import DAY
 
@@ -37,7 +37,7 @@ def api(settings):
     # As Django's own test client does: a request that ends must not take the test's transaction with it.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    yield application
+    yield django
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
