@@ -6,6 +6,6 @@ reports = [path("anymail/", include("anymail.urls"))] if settings.ANYMAIL.get("W
 urlpatterns = [
     *reports,
     path("admin/", admin.site.urls),
-    path("", include("digest.urls")),
     path("", include("subscriptions.urls")),
+    path("", include("digest.urls")),  # its API answers every other /api/ address
 ]
