@@ -45,8 +45,24 @@ class FetchInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
         return super().get_queryset(request).filter(pk__in=list(newest))
 
 
+class OnPages(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What stands on pages: whoever keeps them hears of a change."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        stamps.bump("papers")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().delete_queryset(request, queryset)
+        stamps.bump("papers")
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        stamps.bump("papers")
+
+
 @admin.register(Source)
-class SourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SourceAdmin(OnPages):
     list_display = [
         "label",
         "name",
@@ -92,7 +108,7 @@ class ObservationInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg
 
 
 @admin.register(Paper)
-class PaperAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PaperAdmin(OnPages):
     list_display = ["identifier", "title", "votes", "stars", "comments", "published_at"]
     search_fields = ["identifier", "title"]
     list_filter = ["text_from", "is_sample"]
@@ -111,15 +127,6 @@ class PaperAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         obj.changed_at = clock.now()
         super().save_model(request, obj, form, change)
         analysis.refresh(Paper.objects.filter(pk=obj.pk))
-        stamps.bump("papers")
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Paper]) -> None:
-        super().delete_queryset(request, queryset)
-        stamps.bump("papers")
-
-    def delete_model(self, request: HttpRequest, obj: Paper) -> None:
-        super().delete_model(request, obj)
-        stamps.bump("papers")
 
 
 class PlacementInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -143,7 +150,7 @@ class PlacementInline(admin.TabularInline):  # type: ignore[type-arg]
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
-        formset.form.base_fields["note"].widget.attrs.update(rows=2, style="width: 18em")
+        formset.form.base_fields["note"].widget.attrs.update(rows=2, cols=30)
         return formset
 
     @admin.display(description="paper")

@@ -127,6 +127,20 @@ def test_what_an_editor_does_is_seen_two_seconds_later(db, moment):
     assert b"Spam" not in site.get(DAY_PAGE).body
 
 
+def test_the_label_of_a_source_that_an_editor_changes_is_seen(db, moment, admin_client):
+    make.edition([make.paper("Robots")])
+    source = make.source("huggingface")
+    site = Site()
+    site.get(DAY_PAGE)
+
+    form = {"name": source.name, "label": "A new label", "kind": source.kind, "url": "", "category": "",
+            "fetches-TOTAL_FORMS": 0, "fetches-INITIAL_FORMS": 0}  # fmt: skip
+    assert admin_client.post(f"/admin/digest/source/{source.pk}/change/", form).status_code == 302
+    moment.seconds += pages.CHECK
+
+    assert b"A new label" in site.get(DAY_PAGE).body
+
+
 def test_an_edition_that_is_taken_away_is_gone(db, moment):
     make.edition([make.paper("Robots")])
     site = Site()
