@@ -155,3 +155,43 @@ def test_no_log_holds_a_token():
     HideTokens().filter(record)
 
     assert record.getMessage() == "Not Found: /u/…"
+
+
+def test_static_files_of_a_public_site_are_kept_for_ever_and_come_compressed(settings, tmp_path, rf, db):
+    from django.core.files.storage import storages
+    from django.core.management import call_command
+    from django.templatetags.static import static
+    from django.utils.module_loading import import_string
+
+    settings.STATIC_ROOT = str(tmp_path)
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = False
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+    }
+    call_command("collectstatic", verbosity=0, interactive=False)
+    address = static("digest/style.css")
+    headers = {"Accept-Encoding": "gzip"}
+    middleware = import_string("whitenoise.middleware.WhiteNoiseMiddleware")(lambda request: None)
+    answer = middleware(rf.get(address, headers=headers))
+    answer.close()
+
+    assert re.fullmatch(r"/static/digest/style\.[0-9a-f]{12}\.css", address)
+    assert answer["Cache-Control"] == "max-age=315360000, public, immutable"
+    assert answer["Content-Encoding"] == "gzip"
+    assert storages["staticfiles"].exists(address.removeprefix("/static/"))
+
+
+def test_every_answer_tells_browsers_what_it_may_not_do(client, db):
+    for path in ("/", "/nothing", "/health/ready", "/admin/login/"):
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "camera=()" in headers["Permissions-Policy"]
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert "unsafe" not in headers["Content-Security-Policy"]
+
+
+def test_browsers_find_an_icon(client):
+    assert client.get("/favicon.ico")["Location"] == "/static/digest/icon.svg"
