@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from digest import stamps
+from digest import keeping, stamps
 from digest.api import errors, limits
 from subscriptions import callers, clock
 
@@ -55,6 +55,7 @@ def _answer(view: View, request: HttpRequest, named: dict[str, Any]) -> HttpResp
     if response.status_code in {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}:
         response["ETag"] = tag
         response["Cache-Control"] = "public, max-age=60"
+        request.META[keeping.KEY] = 60
         patch_vary_headers(response, ["Accept-Encoding"])
     return response
 

@@ -33,6 +33,8 @@ CHECK, LATE = 2.0, 5.0
 MADE_UP = 0.25
 #: What a 304 must repeat (RFC 9110, 15.4.5).
 REPEATED = {"cache-control", "content-location", "expires", "vary"}
+#: How headers begin that are for the one who asks, beside a page for everybody.
+OWN = "ratelimit"
 log = logging.getLogger(__name__)
 
 
@@ -215,10 +217,13 @@ class Pages:
             start_response(status, _private(headers) if seconds is not None else headers, *started[-1][2:])
             return parts
         body = read(parts)
-        page = Page(headers, body, label=label, until=time.monotonic() + seconds)
+        own = [pair for pair in headers if pair[0].lower().startswith(OWN)]
+        common = [pair for pair in headers if pair not in own]
+        page = Page(common, body, label=label, until=time.monotonic() + seconds)
         if label and environ["REQUEST_METHOD"] == "GET" and asking.is_anybody(environ):
             store.put(key, page)
-        return _send(page.answer(environ), start_response)
+        answer = page.answer(environ)
+        return _send(answer._replace(headers=answer.headers + own), start_response)
 
 
 def read(parts: Iterable[bytes]) -> bytes:

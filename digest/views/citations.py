@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
 
-from digest import archive, cards, citations
+from digest import archive, cards, citations, keeping
 from digest.models import Paper
 from digest.sources.identifiers import arxiv_id
 from digest.views.page import Missing, page
@@ -20,6 +20,7 @@ _FORMATS = {
 
 
 @page
+@keeping.kept()
 def cite(request: HttpRequest, identifier: str, form: str) -> HttpResponse:
     """`form` is bib or ris. An id with a version leads to the id without."""
     known = arxiv_id(identifier)

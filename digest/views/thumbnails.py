@@ -3,7 +3,7 @@
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import condition, require_safe
 
-from digest import thumbnails
+from digest import keeping, thumbnails
 
 YEAR = 31_536_000
 HOUR = 3_600
@@ -16,6 +16,7 @@ def _etag(request: HttpRequest, identifier: str) -> str | None:
 
 @require_safe
 @condition(etag_func=_etag)
+@keeping.kept()
 def thumbnail(request: HttpRequest, identifier: str) -> HttpResponse:
     """A paper's picture; with `?v=` and its version it never changes, and may be kept for ever."""
     row = thumbnails.shown().filter(paper__identifier=identifier).order_by("pk").first()

@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connections
 from django.http import HttpResponse
@@ -16,6 +17,7 @@ from digest import editions, keeping, stamps
 from digest.config import asking, pages
 from digest.config.pages import Pages
 from digest.models import Edition
+from subscriptions import clock
 from tests import make
 from tests.make import DAY, NOW
 
@@ -244,6 +246,21 @@ def test_addresses_in_a_page_are_those_of_the_one_who_asks(db, settings, behind)
     assert plain == b"http://papers.example.org/wherehttp"
     assert secure == (b"https://papers.example.org/wherehttps" if behind else plain)
     assert local == b"http://127.0.0.1/wherehttp"
+
+
+def test_a_kept_answer_of_the_api_costs_nobody_a_turn(db, settings, monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: NOW.replace(minute=13, second=20))
+    settings.DIGEST_API_RATE = (3, 3600)
+    cache.clear()
+    make.edition([make.paper("Robots")])
+    site = Site()
+
+    first = site.get("/api/daily_papers", accept_encoding="gzip")
+    others = [site.get("/api/daily_papers", accept_encoding="gzip") for _ in range(9)]
+
+    assert (first.status, first["content-encoding"], first["ratelimit"]) == (200, "gzip", '"api";r=2;t=2800')
+    assert {(got.status, got.body, got["ratelimit"]) for got in others} == {(200, first.body, None)}
+    assert queries(lambda: site.get("/api/daily_papers")) == 0
 
 
 # Of what is kept ----------------------------------------------------------------------------------------------------

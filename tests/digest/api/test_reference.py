@@ -4,6 +4,7 @@ import re
 
 import pytest
 import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from digest.api import reference
-from digest.config.wsgi import django
 from tests import make
 from tests.make import DAY
 
@@ -37,7 +37,7 @@ def api(settings):
     # As Django's own test client does: a request that ends must not take the test's transaction with it.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    yield django
+    yield WSGIHandler()
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
