@@ -138,6 +138,8 @@ def test_hostile_papers_and_addresses_do_nothing_on_any_page(browser, live_serve
         assert page.locator("footer").is_visible(), path
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= glass["viewport"]["width"], (path, width)
+    page.wait_for_load_state("networkidle")
+    context.unroute_all(behavior="wait")
     context.close()
 
     assert not trouble
