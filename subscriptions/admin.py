@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 
 from subscriptions import clock, consent, table
 from subscriptions.desk import ReadOnly
@@ -41,7 +41,7 @@ class SubscriberAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ["-pk"]
     readonly_fields = ["mailbox", "status", "status_reason", "status_changed_at", "created_at", "confirmed_at"]
     inlines = [SubscriptionInline, ConsentInline, NoticeInline]
-    actions = ["unsubscribe", "suppress"]
+    actions = ["unsubscribe", "suppress", "send_link", "export"]
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -66,16 +66,51 @@ class SubscriberAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for row in formset.deleted_objects:
             row.delete()
 
-    @admin.action(description="Unsubscribe")
+    def has_consent_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscriptions.add_consent")
+
+    def has_suppression_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscriptions.add_suppression")
+
+    def has_notice_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("subscriptions.add_notice")
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perms(["subscriptions.view_subscriber", "subscriptions.view_consent"])
+
+    @admin.action(description="Unsubscribe", permissions=["consent"])
     def unsubscribe(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> None:
         for key in queryset.values_list("pk", flat=True):
             visit = consent.Visit(form_url=request.path)
             consent.unsubscribe(key, now=clock.now(), visit=visit, detail=f"by {request.user}")
 
-    @admin.action(description="Suppress: never mail again")
+    @admin.action(description="Suppress: never mail again", permissions=["suppression"])
     def suppress(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> None:
         for key in queryset.values_list("pk", flat=True):
             consent.suppress(key, f"by {request.user}", now=clock.now())
+
+    @admin.action(description="Send a link to their settings", permissions=["notice"])
+    def send_link(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> None:
+        for subscriber in queryset.order_by("pk"):
+            sent = consent.request_link(subscriber, now=clock.now())
+            words = "a link leaves within a minute" if sent else "no link: asked too often, or not subscribed"
+            self.message_user(request, f"{subscriber}: {words}.", messages.INFO if sent else messages.WARNING)
+
+    @admin.action(description="Export one subscriber as JSON", permissions=["export"])
+    def export(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> HttpResponse | None:
+        subscriber = queryset.order_by("pk").first()
+        if subscriber is None or queryset.count() != 1:
+            self.message_user(request, "Choose one subscriber to export.", messages.WARNING)
+            return None
+        parts = {
+            "subscriber": Subscriber.objects.filter(pk=subscriber.pk),
+            "topics": subscriber.subscriptions.order_by("position", "pk"),
+            "consents": subscriber.consents.order_by("pk"),
+            "notices": subscriber.notices.order_by("pk"),
+        }
+        answer = JsonResponse({name: list(rows.values()) for name, rows in parts.items()})
+        answer["Content-Disposition"] = 'attachment; filename="subscriber.json"'
+        return answer
 
 
 @admin.register(Subscription)

@@ -1,5 +1,5 @@
 """The desk in Django admin."""
 
-from digest.admin import ledger, papers
+from digest.admin import ledger, papers, staff
 
-__all__ = ["ledger", "papers"]
+__all__ = ["ledger", "papers", "staff"]

@@ -16,8 +16,9 @@ from django.utils.safestring import SafeString
 
 from digest import alarms
 from digest.deliveries import export, report, runs
-from digest.models import Alarm, Delivery, DeliveryEvent, Run
+from digest.models import Act, Alarm, Delivery, DeliveryEvent, Run
 from digest.prose import count
+from digest.staff import acts
 from subscriptions import clock
 from subscriptions.desk import ReadOnly
 
@@ -35,6 +36,10 @@ class RunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("digest.view_run")
 
+    def has_touch_permission(self, request: HttpRequest) -> bool:
+        """Actions alone change these rows: no form does."""
+        return request.user.has_perm("digest.change_run")
+
     def get_urls(self) -> list[URLPattern]:
         export_url = path("<int:run>/export/", self.admin_site.admin_view(self.export), name="digest_run_export")
         return [export_url, *super().get_urls()]
@@ -44,6 +49,7 @@ class RunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         if not request.user.has_perms(["digest.view_run", "digest.view_delivery"]):
             raise PermissionDenied
         found = get_object_or_404(Run.objects.select_related("edition"), pk=run)
+        acts.record(request, Act.Action.DID, found, detail="export", now=clock.now())
         return StreamingHttpResponse(
             export.lines(found),
             content_type="text/csv; charset=utf-8",
@@ -68,9 +74,6 @@ class RunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         return render_to_string("admin/digest/run/progress.html", context)
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Run], act: Callable[..., Any], done: str) -> None:
-        if not request.user.has_perm("digest.change_run"):
-            self.message_user(request, "You may look at runs, and not change them.", messages.ERROR)
-            return
         for run in queryset.select_related("edition").order_by("edition__date"):
             try:
                 result = act(run, by=str(request.user), now=clock.now())
@@ -80,37 +83,37 @@ class RunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             number = f"{count(result, 'letter')} " if isinstance(result, int) else ""
             self.message_user(request, f"{str(run).capitalize()}: {number}{done}.")
 
-    @admin.action(description="Pause: let nothing more leave")
+    @admin.action(description="Pause: let nothing more leave", permissions=["touch"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._each(request, queryset, runs.pause, "paused, within a second")
 
-    @admin.action(description="Resume")
+    @admin.action(description="Resume", permissions=["touch"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._each(request, queryset, runs.resume, "going")
 
-    @admin.action(description="Cancel: give up the letters that still wait")
+    @admin.action(description="Cancel: give up the letters that still wait", permissions=["touch"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._each(request, queryset, runs.cancel, "cancelled")
 
-    @admin.action(description="Try failed and deferred letters again, now")
+    @admin.action(description="Try failed and deferred letters again, now", permissions=["touch"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._each(request, queryset, runs.retry, "will be tried again")
 
-    @admin.action(description="Uncertain letters: they arrived")
+    @admin.action(description="Uncertain letters: they arrived", permissions=["touch"])
     def arrived(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         def act(run: Run, **more: Any) -> int:
             return runs.settle_uncertain(run, arrived=True, **more)
 
         self._each(request, queryset, act, "settled as sent")
 
-    @admin.action(description="Uncertain letters: they did not arrive")
+    @admin.action(description="Uncertain letters: they did not arrive", permissions=["touch"])
     def lost(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         def act(run: Run, **more: Any) -> int:
             return runs.settle_uncertain(run, arrived=False, **more)
 
         self._each(request, queryset, act, "settled as failed")
 
-    @admin.action(description="Uncertain letters: send again, some a second time")
+    @admin.action(description="Uncertain letters: send again, some a second time", permissions=["touch"])
     def resend_uncertain(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._each(request, queryset, runs.resend_uncertain, "will be sent again")
 
@@ -143,17 +146,21 @@ class AlarmAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("digest.view_alarm")
 
-    @admin.action(description="It is over")
+    def has_touch_permission(self, request: HttpRequest) -> bool:
+        """Actions alone change these rows: no form does."""
+        return request.user.has_perm("digest.change_alarm")
+
+    @admin.action(description="It is over", permissions=["touch"])
     def clear(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> None:
         for name in queryset.values_list("name", flat=True):
             alarms.clear_alarm(name, by=str(request.user))
 
-    @admin.action(description="Flood of bounces: act on the reports held back")
+    @admin.action(description="Flood of bounces: act on the reports held back", permissions=["touch"])
     def believe(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> None:
         number = report.release_quarantine(accept=True)
         self.message_user(request, f"{count(number, 'report')} will be acted on.")
 
-    @admin.action(description="Flood of bounces: leave the reports held back")
+    @admin.action(description="Flood of bounces: leave the reports held back", permissions=["touch"])
     def ignore(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> None:
         number = report.release_quarantine(accept=False)
         self.message_user(request, f"{count(number, 'report')} left.")

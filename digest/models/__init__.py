@@ -6,9 +6,11 @@ from digest.models.feedback import Feedback
 from digest.models.ledger import Alarm, Batch, Carriage, Delivery, DeliveryEvent, Readership, Run
 from digest.models.papers import Announce, Fetch, Listing, Observation, Pace, Paper, Source
 from digest.models.search import Analysis, Stamp
+from digest.models.staff import Act, Try
 from digest.models.thumbnails import Thumbnail
 
 __all__ = [
+    "Act",
     "Alarm",
     "Analysis",
     "Announce",
@@ -29,4 +31,5 @@ __all__ = [
     "Source",
     "Stamp",
     "Thumbnail",
+    "Try",
 ]

@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from digest import editions, intake
 from digest.management import jobs
 from digest.models import Edition
+from digest.staff import roles
 from subscriptions import clock
 
 #: Seconds that the parts have to finish what they are at.
@@ -50,6 +51,7 @@ class Command(BaseCommand):
         if not settings.DEBUG:
             call_command("collectstatic", verbosity=0, interactive=False)
         intake.prepare_sources()
+        roles.prepare()
         self.password = _administrator() if settings.DEBUG else ""
 
     def _start(self) -> None:
