@@ -378,6 +378,8 @@ else:
     }
     for folder in ("tasks", "control"):
         (DIGEST_BROKER_DIR / folder).mkdir(parents=True, exist_ok=True)
+CELERY_BEAT_SCHEDULER = "digest.config.beat:Scheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE_FILENAME = str(DIGEST_DATA_DIR / "beat-schedule")
 
 
