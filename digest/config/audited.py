@@ -96,12 +96,12 @@ def _acting(request: HttpRequest, name: str, queryset: QuerySet[Any]) -> Iterato
     """What somebody does to rows by an action, and what became of them."""
     keys = list(queryset.order_by().values_list("pk", flat=True)[: COMPARED + 1])
     rows = queryset.model._default_manager.filter(pk__in=keys[:COMPARED])
-    before = values_of(rows)
+    before = values_of(rows.all())
     try:
         yield
     finally:
-        after = values_of(rows)
-        for row in rows:
+        after = values_of(rows.all())
+        for row in rows.all():
             changes = changes_between(before.get(row.pk, {}), after.get(row.pk, {}))
             record(request, Act.Action.DID, row, detail=name, changes=changes)
         if len(keys) > COMPARED:
