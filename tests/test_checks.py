@@ -82,3 +82,11 @@ def test_the_deployment_checks_of_django_find_nothing(tmp_path):
     told = {line.split(")")[0] for line in done.stderr.splitlines() if line.startswith("?: (")}
     # HSTS for subdomains and preloading reach beyond this site: that is the operator's to decide.
     assert told <= {"?: (security.W005", "?: (security.W021"}, done.stderr
+
+
+def test_staff_without_a_second_factor_is_told_at_deployment(settings):
+    settings.DEBUG, settings.DIGEST_STAFF_TWO_FACTOR = False, False
+
+    assert [found.id for found in checks.staff_show_two_factors()] == ["paperboy.W003"]
+    settings.DIGEST_STAFF_TWO_FACTOR = True
+    assert checks.staff_show_two_factors() == []

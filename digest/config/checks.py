@@ -52,3 +52,12 @@ def meaning_can_be_told(**options: Any) -> list[CheckMessage]:
     except ImportError as error:
         return [Error(f"DIGEST_MEANING names a class that cannot be used: {error}", id="paperboy.E003")]
     return []
+
+
+@register(Tags.security, deploy=True)
+def staff_show_two_factors(**options: Any) -> list[CheckMessage]:
+    """A password alone is for a trial on one's own machine."""
+    if settings.DIGEST_STAFF_TWO_FACTOR:
+        return []
+    hint = "Unset DIGEST_STAFF_TWO_FACTOR: it is on wherever DEBUG is off."
+    return [checks.Warning("Staff sign in with a password alone.", hint=hint, id="paperboy.W003")]

@@ -102,6 +102,8 @@ class Command(BaseCommand):
                 ("Letters", f"{base}/outbox/"),
                 ("Admin", f"{base}/admin/  (user admin, password {self.password})"),
             ]
+        elif not get_user_model().objects.filter(is_staff=True).exists():
+            lines.append(("Admin", f"{base}/admin/  (first: manage.py staff NAME --role administrator)"))
         self._say("Paperboy is running; Ctrl-C stops it")
         for name, value in lines:
             self.stdout.write(f"  {name:8} {value}")
