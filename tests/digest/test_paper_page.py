@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from digest.models import Listing, Observation, Paper
+from digest.models import Listing, Observation, Paper, Thumbnail
 from tests import make
 from tests.make import DAY, NOW
 
@@ -96,6 +96,15 @@ def test_votes_over_time_are_drawn_and_told(client):
         Observation.objects.create(paper=paper, at=NOW + timedelta(hours=hours), votes=votes)
 
     assert '<title id="votes">From 2 on 2 June to 9 on 2 June 2026</title>' in show(client, paper)
+
+
+def test_a_page_that_is_shared_shows_the_picture_we_keep(client):
+    paper = make.paper()
+    assert "og:image" not in show(client, paper)
+    Thumbnail.objects.create(paper=paper, image=b"RIFF", width=480, height=240, version="abc")
+
+    address = f"http://papers.example.org/papers/{paper.identifier}/thumbnail.webp?v=abc"
+    assert f'content="{address}"' in show(client, paper)
 
 
 def test_papers_like_it_are_shown_and_others_not(client):
