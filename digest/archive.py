@@ -5,6 +5,7 @@ on the day of the first published edition that shows it. Hidden papers and mere 
 """
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import cast
 
@@ -102,6 +103,12 @@ def featured(papers: list[int], *, today: date) -> dict[int, date]:
     """The day on which each of these papers was first shown; papers that never were are left out."""
     rows = shown(date.min, today).filter(paper__in=papers).order_by().values_list("paper")
     return dict(rows.annotate(Min("edition__date")))
+
+
+def appeared(papers: Collection[int], *, today: date) -> dict[int, datetime]:
+    """When the first edition that shows each of these papers was published; papers that none shows are left out."""
+    rows = shown(date.min, today).filter(paper__in=papers).order_by().values_list("paper")
+    return dict(rows.annotate(Min("edition__published_at")))
 
 
 def trending(today: date, *, now: datetime) -> list[int]:

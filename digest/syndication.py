@@ -1,6 +1,7 @@
 """Papers as a feed: Atom (RFC 4287), RSS 2.0, JSON Feed 1.1."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +20,10 @@ TYPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One paper. `html` is safe; `url` is its page here and its name for ever."""
+    """One paper. `html` is safe; `url` is its page here and its name for ever, `source` its page elsewhere."""
 
     url: str
+    source: str
     title: str
     html: str
     authors: tuple[str, ...]
@@ -45,14 +47,20 @@ class Feed:
         return max((entry.at for entry in self.entries), default=self.at)
 
 
+#: What XML 1.0 does not allow, and what turns the direction of the text around it.
+_ILLEGAL = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
+
+
 class _Atom(Atom1Feed):
-    """Django's, with all authors of a paper."""
+    """Django's, with all authors of a paper, and where it comes from."""
 
     def add_item_elements(self, handler: Any, item: Any) -> None:
         for name in item["authors"]:
             handler.startElement("author", {})
             handler.addQuickElement("name", name)
             handler.endElement("author")
+        if item["source"]:
+            handler.addQuickElement("link", "", {"rel": "related", "href": item["source"]})
         super().add_item_elements(handler, item)
 
 
@@ -77,11 +85,12 @@ def _xml(feed: Feed, kind: type[SyndicationFeed]) -> bytes:
         made.add_item(
             title=prose.tidy(entry.title),
             link=entry.url,
-            description=prose.tidy(entry.html, paragraphs=True),
+            description=_legal(entry.html),
             unique_id=entry.url,
             unique_id_is_permalink=True,
             author_name=None if kind is _Atom else ", ".join(names) or None,
             authors=names,
+            source=entry.source,
             categories=[prose.tidy(name) for name in entry.categories],
             pubdate=entry.at,
             updateddate=entry.at,
@@ -102,8 +111,9 @@ def _json(feed: Feed) -> bytes:
             {
                 "id": entry.url,
                 "url": entry.url,
+                **({"external_url": entry.source} if entry.source else {}),
                 "title": prose.tidy(entry.title),
-                "content_html": prose.tidy(entry.html, paragraphs=True),
+                "content_html": _legal(entry.html),
                 "date_published": entry.at.isoformat(),
                 "authors": [{"name": prose.tidy(name)} for name in entry.authors],
                 "tags": [prose.tidy(name) for name in entry.categories],
@@ -112,3 +122,8 @@ def _json(feed: Feed) -> bytes:
         ],
     }
     return json.dumps(value, ensure_ascii=False, indent=1).encode()
+
+
+def _legal(html: str) -> str:
+    """HTML as it is, but for characters that no feed may hold."""
+    return _ILLEGAL.sub("", html)

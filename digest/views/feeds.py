@@ -1,18 +1,19 @@
 """Feeds of the day, of what is trending, of a search, and of a reader's own topics."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
 from html import escape
 from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.cache import patch_cache_control
+from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.html import linebreaks
-from django.utils.http import http_date
+from django.utils.http import http_date, quote_etag
 
-from digest import archive, keeping, prose, search, syndication
+from digest import archive, cards, keeping, prose, search, stamps, syndication
 from digest.documents import documents, resolved
 from digest.models import Paper
 from digest.reasons import reasons
@@ -72,22 +73,32 @@ def mine(request: HttpRequest, token: str, form: str) -> HttpResponse:
     reader = Subscriber.objects.filter(pk=key, status__in=_READS).first()
     if reader is None:
         raise Missing("This feed ended with the subscription.")
-    papers, why = _by_topics(reader)
-    response = _answer(form, f"{settings.DIGEST_NAME}: your topics", "front", papers, why=why, token=token)
+    topics = _topics(reader)
+    # Programs ask all day long: what cannot have changed is not put together again.
+    etag = quote_etag(sha256(f"{stamps.read()} {clock.today()} {topics}".encode()).hexdigest()[:32])
+    response = get_conditional_response(request, etag=etag)
+    if response is None:
+        papers, why = _by_topics(topics)
+        response = _answer(form, f"{settings.DIGEST_NAME}: your topics", "front", papers, why=why, token=token)
+    response["ETag"] = etag
     patch_cache_control(response, private=True, no_cache=True)
     response["X-Robots-Tag"] = "noindex"
     return response
 
 
-def _by_topics(reader: Subscriber) -> tuple[list[Paper], dict[int, str]]:
+def _topics(reader: Subscriber) -> list[tuple[str, str]]:
+    """Name and query of each topic that is not muted, in the reader's order."""
+    rows = reader.subscriptions.filter(is_muted=False).order_by("position", "pk")
+    return list(rows.values_list("label", "query"))
+
+
+def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int, str]]:
     """The newest papers that any topic means, and for each which topic, and why."""
     today = clock.today()
     rows = archive.shown(today - timedelta(days=DAYS - 1), today).order_by("-edition__date", "rank", "pk")
     order = {key: at for at, key in enumerate(rows.values_list("paper_id", flat=True))}
     labels: dict[int, tuple[str, str]] = {}
-    for label, query in (
-        reader.subscriptions.filter(is_muted=False).order_by("position", "pk").values_list("label", "query")
-    ):
+    for label, query in topics:
         try:
             meant = search.exact(parse(query))
         except QueryError:
@@ -110,11 +121,12 @@ def _in_order(keys: Sequence[int]) -> list[Paper]:
 
 
 def _answer(
-    form: str, title: str, view: str, papers: Iterable[Paper], *, q: str = "", token: str = "",
+    form: str, title: str, view: str, papers: Sequence[Paper], *, q: str = "", token: str = "",
     notes: Mapping[int, str] | None = None, why: Mapping[int, str] | None = None,
 ) -> HttpResponse:  # fmt: skip
     site = settings.DIGEST_BASE_URL
     notes, why = notes or {}, why or {}
+    appeared = archive.appeared([paper.pk for paper in papers], today=clock.today())
     here = "search" if q else {"front": "daily"}.get(view, view)
     own = reverse("my_feed", args=[token, form]) if token else address(reverse("feed", args=[here, form]), q=q)
     feed = Feed(
@@ -123,25 +135,39 @@ def _answer(
         url=site + address(reverse(view), q=q),
         address=site + own,
         at=clock.now().replace(hour=0, minute=0, second=0, microsecond=0),
-        entries=[_entry(paper, note=notes.get(paper.pk, ""), why=why.get(paper.pk, "")) for paper in papers],
+        entries=[
+            _entry(
+                paper,
+                at=appeared.get(paper.pk, paper.created_at),
+                note=notes.get(paper.pk, ""),
+                why=why.get(paper.pk, ""),
+            )
+            for paper in papers
+        ],
     )
     response = HttpResponse(syndication.written(feed, form), content_type=syndication.TYPES[form])
     response["Last-Modified"] = http_date(feed.updated_at.timestamp())
     return response
 
 
-def _entry(paper: Paper, *, note: str, why: str) -> Entry:
+def _entry(paper: Paper, *, at: datetime, note: str, why: str) -> Entry:
+    """Dated by its first edition, so that a new edition is new to all who ask, and votes make nothing new again."""
     parts = [f"<p><em>{escape(why)}</em></p>"] if why else []
     if note:
         parts.append(prose.markdown(note))
     if paper.ai_summary:
         parts.append(f"<p>{escape(paper.ai_summary)} <small>(AI summary)</small></p>")
     parts.append(linebreaks(paper.abstract, autoescape=True))
+    source = prose.link(paper.url)
+    links = (("Read it", source), ("PDF", cards.pdf(paper)), ("Code", prose.link(paper.code_url)))
+    shown = [f'<a href="{escape(url)}">{words}</a>' for words, url in links if url]
+    parts.append(f"<p>{' · '.join(shown)}</p>" if shown else "")
     return Entry(
+        source=source,
         url=settings.DIGEST_BASE_URL + reverse("paper", args=[paper.identifier]),
         title=paper.title,
         html="\n".join(parts),
         authors=tuple(paper.visible_authors),
         categories=tuple(dict.fromkeys([*paper.categories, *paper.keywords])),
-        at=paper.created_at,
+        at=at,
     )

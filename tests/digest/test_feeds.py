@@ -11,8 +11,12 @@ from xml.etree import ElementTree as ET
 import feedparser
 import pytest
 from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
 
+from digest import stamps
 from digest.models import Placement
+from digest.syndication import Entry, Feed, written
 from subscriptions import tokens
 from subscriptions.tokens import Scope
 from tests import make
@@ -104,6 +108,14 @@ def check_json(content):
     return [item["id"] for item in value["items"]]
 
 
+def own_address(response, form):
+    """What a feed says is its own address."""
+    if form == "json":
+        return json.loads(response.content)["feed_url"]
+    links = ET.fromstring(response.content).iter(f"{ATOM}link")
+    return next(link.get("href") for link in links if link.get("rel") == "self")
+
+
 CHECKS = {"atom": check_atom, "rss": check_rss, "json": check_json}
 
 
@@ -119,6 +131,7 @@ def test_a_feed_is_valid_whatever_its_papers_hold(client, form, name):
     response = read(client, name, form, **({"q": "votes:>=1"} if name == "search" else {}))
 
     identifiers = CHECKS[form](response.content)
+    assert own_address(response, form) == f"http://papers.example.org{response.wsgi_request.get_full_path()}"
     assert len(identifiers) == len(set(identifiers)) == 2
     assert sorted(titles(response, form))[1] == "Plain"
     for html in bodies(response, form):
@@ -184,10 +197,77 @@ def test_a_feed_costs_no_more_for_more_papers(client, name, django_assert_max_nu
         read(client, name, "atom", q="votes:>=1")
 
 
-def test_a_feed_says_when_it_changed_last(client):
-    make.edition([make.paper()])
+def dates(response):
+    return [item["date_published"] for item in json.loads(response.content)["items"]]
 
-    assert parsedate_to_datetime(read(client, "daily", "rss")["Last-Modified"]) == NOW
+
+def test_a_paper_is_as_new_as_the_first_edition_that_shows_it(client):
+    """Programs that ask for what is newer than they have must hear of an edition of papers long known."""
+    again, old, unseen = (make.paper(created_at=NOW - timedelta(days=9)) for _ in range(3))
+    make.edition([again], day=DAY - timedelta(days=1), published_at=NOW - timedelta(hours=26))
+    make.edition([again, old], published_at=NOW - timedelta(hours=1))
+
+    daily = read(client, "daily", "json")
+    assert dates(daily) == ["2026-06-01T06:00:00+00:00", "2026-06-02T07:00:00+00:00"]
+    assert parsedate_to_datetime(daily["Last-Modified"]) == NOW - timedelta(hours=1)
+    found = read(client, "search", "json", q=f"id:{unseen.identifier}")
+    assert dates(found) == ["2026-05-24T08:00:00+00:00"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_entry_leads_to_where_the_paper_is_and_keeps_an_editors_lines(client, form):
+    paper = make.paper("Robots", code_url="https://code.example.org/fold")
+    make.edition([paper])
+    Placement.objects.update(note="```\none\n  two\n```\n&#27;&#8238;end")
+
+    response = read(client, "daily", form)
+    html = bodies(response, form)[-1]
+    assert f'<a href="{paper.url}">Read it</a>' in html and "https://code.example.org/fold" in html
+    assert "one\n  two" in html and "\x1b" not in html and "\u202e" not in html
+    related = {"atom": f'<link href="{paper.url}" rel="related"', "json": f'"external_url": "{paper.url}"'}
+    assert related.get(form, "") in response.content.decode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(title=st.text(st.characters(), max_size=80), html=st.text(st.characters(), max_size=80))
+def test_any_text_makes_a_feed_that_can_be_read(form, title, html):
+    entry = Entry(url="https://papers.example.org/papers/1", source="", title=title, html=html, authors=(title,),
+                  categories=(html,), at=NOW)  # fmt: skip
+    feed = Feed(title=title, description=html, url="https://papers.example.org/", at=NOW, entries=[entry],
+                address="https://papers.example.org/feed")  # fmt: skip
+
+    content = written(feed, form)
+
+    assert json.loads(content) if form == "json" else len(ET.fromstring(content))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_readers_feed_is_not_put_together_again_for_who_has_it(client, form, django_assert_num_queries):
+    make.edition([make.paper("Robots Fold")])
+    reader = make.subscriber(topics=["robot*"])
+    address = reverse("my_feed", args=[tokens.issue(Scope.FEED, reader.pk, now=NOW), form])
+    etag = client.get(address)["ETag"]
+
+    with django_assert_num_queries(3):
+        same = client.get(address, headers={"If-None-Match": etag})
+    assert (same.status_code, same.content, same["ETag"]) == (304, b"", etag)
+    assert "private" in same["Cache-Control"]
+
+    stamps.bump("editions")
+    assert client.get(address, headers={"If-None-Match": etag}).status_code == 200
+    reader.subscriptions.update(query="soup")
+    changed = client.get(address, headers={"If-None-Match": etag})
+    assert changed.status_code == 200 and titles(changed, form) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_readers_feed_costs_no_more_for_more_papers(client, form, django_assert_max_num_queries):
+    make.edition([make.paper(f"Robots {n}") for n in range(40)])
+    reader = make.subscriber(topics=["robot*"])
+
+    with django_assert_max_num_queries(14):
+        response = client.get(reverse("my_feed", args=[tokens.issue(Scope.FEED, reader.pk, now=NOW), form]))
+    assert len(CHECKS[form](response.content)) == 40
 
 
 def test_robots_are_told_what_is_nobodys_affair(client):
