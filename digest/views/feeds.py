@@ -24,8 +24,9 @@ from subscriptions.models import Subscriber
 from subscriptions.query import QueryError, matches, parse
 from subscriptions.tokens import Scope, TokenError
 
-#: Editions and papers of a feed at most, and days of a reader's own.
-EDITIONS, MOST, DAYS = 10, 200, 14
+#: Editions and papers of a feed at most; days and papers of a reader's own, whose papers are read for the reasons.
+EDITIONS, MOST = 10, 200
+OWN_DAYS, OWN_MOST = 14, 100
 _READS = {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}
 
 
@@ -95,7 +96,7 @@ def _topics(reader: Subscriber) -> list[tuple[str, str]]:
 def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int, str]]:
     """The newest papers that any topic means, and for each which topic, and why."""
     today = clock.today()
-    rows = archive.shown(today - timedelta(days=DAYS - 1), today).order_by("-edition__date", "rank", "pk")
+    rows = archive.shown(today - timedelta(days=OWN_DAYS - 1), today).order_by("-edition__date", "rank", "pk")
     order = {key: at for at, key in enumerate(rows.values_list("paper_id", flat=True))}
     labels: dict[int, tuple[str, str]] = {}
     for label, query in topics:
@@ -105,7 +106,7 @@ def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int
             continue  # as in letters, it finds nothing
         for key in meant & order.keys():
             labels.setdefault(key, (label, query))
-    papers = _in_order(sorted(labels, key=order.__getitem__)[:MOST])
+    papers = _in_order(sorted(labels, key=order.__getitem__)[:OWN_MOST])
     why = {}
     for paper, document in zip(papers, documents(papers), strict=True):
         label, query = labels[paper.pk]
