@@ -9,12 +9,11 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import cast
 
-from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from digest import ranking
 from digest.models import Announce, Edition, Listing, Observation, Paper, Placement
-from digest.periods import Period
 
 #: Days that a paper may trend for.
 TRENDING_DAYS = 14
@@ -58,25 +57,14 @@ def of_edition(edition: Edition) -> QuerySet[Placement]:
     return rows.select_related("paper").order_by("rank", "pk")
 
 
-def papers(period: Period, *, today: date) -> QuerySet[Paper]:
-    """The papers of a period, most votes first, each once, with `featured`: the first of its days within the period."""
-    here = shown(period.first, min(period.last, today)).filter(paper=OuterRef("pk")).order_by()
-    featured = here.values("paper").annotate(first=Min("edition__date")).values("first")
-    return (
-        Paper.objects.filter(Exists(here))
-        .annotate(featured=Subquery(featured), counted=Coalesce(F("votes"), 0))
-        .order_by("-counted", "-featured", "-identifier", "pk")
-    )
-
-
 #: Orders of papers: most votes first; the newest day first; every day's first before any day's second.
 VOTES, DAYS, PLACES = ("-counted",), ("-featured", "-counted"), ("best", "-featured", "-counted")
 
 
 def ordered(placements: QuerySet[Placement], order: tuple[str, ...]) -> QuerySet[Placement, tuple[int, date]]:
-    """The primary key of each paper among placements, and the first of its days there.
+    """The primary key of each paper among placements, once, and the first of its days there.
 
-    The same as `papers` by VOTES, grouped once instead of asked for each paper: for spans of many thousand papers.
+    Grouped once instead of asked for each paper: a month has many thousand papers.
     """
     grouped = placements.order_by().values("paper").annotate(
         featured=Min("edition__date"), best=Min("rank"), counted=Coalesce(Min("paper__votes"), 0),

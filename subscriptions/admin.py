@@ -155,7 +155,7 @@ class NoticeAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ["drop"]
 
     def has_drop_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("subscriptions.change_notice")
+        return request.user.has_perm("subscriptions.add_notice")
 
     @admin.action(description="Drop: do not send", permissions=["drop"])
     def drop(self, request: HttpRequest, queryset: QuerySet[Notice]) -> None:

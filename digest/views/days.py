@@ -134,8 +134,10 @@ def _span(request: HttpRequest, period: Period) -> HttpResponse:
     today = clock.today()
     if not archive.published(today).filter(date__gte=period.first, date__lte=period.last).exists():
         return _back(period)
-    shown = part(request, archive.papers(period, today=today))
-    papers = list(shown.object_list)
+    shown = part(request, archive.ordered(archive.shown(period.first, min(period.last, today)), archive.VOTES))
+    featured = dict(shown.object_list)
+    rows = Paper.objects.in_bulk(featured)
+    papers = [rows[key] for key in featured if key in rows]
     name, count = _name(period), prose.count(shown.paginator.count, "paper")
     context = {
         "period": period,
@@ -144,7 +146,7 @@ def _span(request: HttpRequest, period: Period) -> HttpResponse:
         "page": shown,
         "count": count,
         "description": f"{count} of {name}, most votes first.",
-        "cards": cards.of_papers(papers, {paper.pk: paper.featured for paper in papers}),
+        "cards": cards.of_papers(papers, featured),
         "canonical": canonical(reverse(_VIEWS[period.kind], args=[str(period)]), shown),
         **_neighbours(period.kind, period.first, period.last, today),
         **_tabs(period.kind, min(period.last, today), today),

@@ -59,6 +59,8 @@ ACTIONS = {
     "digest.alarm": ({"clear", "believe", "ignore"}, ALL),
     "digest.act": ({"export"}, ALL),
     "subscriptions.subscriber": ({"unsubscribe", "suppress", "send_link", "export"}, CARERS),
+    "subscriptions.consent": ({"export"}, CARERS),
+    "subscriptions.notice": ({"drop"}, CARERS),
     "auth.user": ({"sign_out", "reset_two_factor", "unlock"}, ALL),
 }
 
@@ -283,7 +285,7 @@ def test_a_topic_changed_inside_its_subscriber_is_written_down(world):
     topic = reader.subscriptions.get()
     form = {
         "email": reader.email, "cadence": "daily", "send_days": "127", "send_hour": "7", "time_zone": "UTC",
-        "max_papers": "20", "format": "html", "language": "en",
+        "max_papers": "20", "min_votes": "0", "format": "html", "language": "en",
         "subscriptions-TOTAL_FORMS": "1", "subscriptions-INITIAL_FORMS": "1",
         "subscriptions-0-id": topic.pk, "subscriptions-0-subscriber": reader.pk, "subscriptions-0-position": "0",
         "subscriptions-0-label": "Other", "subscriptions-0-query": "gadgets",
