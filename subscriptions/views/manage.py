@@ -28,7 +28,7 @@ DONE = {
     "resumed": "Letters go on.",
 }
 #: Pages of digest, by the addresses on which both agree.
-LETTERS, PREVIEW = "/letters/mine/", "/topics/preview"
+LETTERS, PREVIEW, TASTE, FEED = "/letters/mine/", "/topics/preview", "/taste/", "/feeds/mine/"
 #: A library, and the form around it.
 LARGEST_POST = interests.LARGEST + 100_000
 
@@ -146,6 +146,9 @@ def _page(request: HttpRequest, subscriber: Subscriber, *, account: str = "", **
         "subscriber": subscriber,
         "session": session,
         "letters": LETTERS + session,
+        "taste": TASTE + session,
+        # The same at every visit, so that a program need not be told again.
+        "feed": f"{FEED}{tokens.issue(Scope.FEED, subscriber.pk, now=subscriber.created_at)}.atom",
         "preview": PREVIEW,
         "account": account,
         "link": tokens.issue(Scope.LINK, subscriber.pk, now=now),
