@@ -145,16 +145,20 @@ def test_the_lock_files_name_no_host():
         assert not re.search(r"https?://|file:|--(index|find|extra)", file.read_text())
 
 
-def test_no_log_holds_a_token():
+@pytest.mark.parametrize(
+    "start",
+    "u t confirm manage account move-from move-to link letters letters/mine feeds/mine feedback taste".split(),
+)
+def test_no_log_holds_a_token(start):
     import logging
 
     from digest.config.logs import HideTokens
 
-    record = logging.LogRecord("x", logging.WARNING, "", 0, "Not Found: %s", ("/u/1.6a1e8d80.xLQDRRHc",), None)
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "Not Found: %s", (f"/{start}/1.6a1e8d80.xLQDRRHc",), None)
 
     HideTokens().filter(record)
 
-    assert record.getMessage() == "Not Found: /u/…"
+    assert record.getMessage() == f"Not Found: /{start}/…"
 
 
 def test_static_files_of_a_public_site_are_kept_for_ever_and_come_compressed(settings, tmp_path, rf, db):

@@ -108,10 +108,9 @@ def composed(reader, world):
         paper for paper in range(world.papers) if paper not in world.hidden[reader.kind] and paper not in reader.sent
     ]
     taste = reader.taste or (0,) * world.papers
+    telling = [paper for paper in wanted if world.votes_of(paper) >= reader.votes]
     best = {}  # paper: (worth, topic); a smaller worth is better
-    for paper in wanted:
-        if world.votes_of(paper) < reader.votes:
-            continue
+    for paper in telling:
         tiers = [(-topic.found[paper], at) for at, topic in enumerate(reader.topics) if paper in topic.found]
         if tiers:
             tier, at = min(tiers)
@@ -125,7 +124,7 @@ def composed(reader, world):
     near = set()
     for topic in reader.topics:
         worth = {paper: paper + (TITLE - tier) * int(world.papers * TIER) + taste[paper]
-                 for paper, tier in topic.found.items() if paper in wanted}  # fmt: skip
+                 for paper, tier in topic.found.items() if paper in telling}  # fmt: skip
         near |= set(sorted(worth, key=lambda paper: (worth[paper], paper))[:FAIR])
     kept = sorted(capped, key=lambda paper: paper not in near)[: reader.most]
     kept.sort(key=order.index)
@@ -288,6 +287,13 @@ def test_a_reader_who_wants_votes_gets_no_topics_papers_with_fewer():
 
     assert chosen(World((reader,), 4, votes=(4, 5, 0, 9)))[0] == [(0, [1, 3])]
     assert chosen(World((reader._replace(most=4),), 4, votes=(4, 5, 0, 9)))[0] == [(0, [1, 3]), (-1, [0, 2])]
+
+
+def test_papers_with_too_few_votes_take_no_place_of_a_topics_best():
+    two = Reader((titles(*range(10)), Topic(dict.fromkeys(range(20, 30), ABSTRACT))), most=4, votes=1)
+    votes = (0, 0, 0, *[1] * 27)
+
+    assert chosen(World((two,), 30, votes=votes))[0] == [(0, [3, 4, 5]), (1, [20])]
 
 
 def test_too_many_at_once_are_refused_rather_than_mixed_up():

@@ -1,6 +1,8 @@
 """A reader's own page, by a signed link and without a cookie."""
 
+import re
 from datetime import date, timedelta
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -99,6 +101,16 @@ def test_a_row_that_is_wrong_is_explained_and_nothing_is_lost(client, reader, ro
     assert response.status_code == 400
     assert says in text(response).replace("&#x27;", "'")
     assert of(reader) == before
+
+
+def test_every_page_that_is_linked_opens(client, reader):
+    page = text(client.get(path(reader)))
+
+    links = re.findall(r'href="(/(?:letters|feeds|taste|topics)[^"#]+)"', page)
+
+    assert {link.split("/")[1] for link in links} == {"letters", "feeds", "taste", "topics"}
+    for link in links:
+        assert client.get(unescape(link)).status_code == 200, link
 
 
 def test_a_hundred_topics_are_the_most(client, reader):
