@@ -8,6 +8,7 @@ from typing import NamedTuple
 from digest import archive, stamps
 from digest.models import Paper
 from digest.stamps import Stamps
+from subscriptions.query.tokens import OPERATORS
 from subscriptions.query.words import words
 
 #: Days whose papers are looked through, papers of them, and suggestions at a time.
@@ -60,6 +61,6 @@ def _folded(text: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    """A name as a term of the topic language."""
+    """A name as a term of the topic language, quoted where it is more than a word, or an operator."""
     plain = name.replace('"', " ").strip()
-    return plain if plain.isalnum() else f'"{plain}"'
+    return plain if plain.isalnum() and plain not in OPERATORS else f'"{plain}"'

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def the_day(monkeypatch):
     monkeypatch.setattr("subscriptions.clock.now", lambda: NOW)
-    common = {"keywords": ["World Models", "robots"], "categories": ["cs.RO"], "authors": [{"name": "Róbert Fold"}]}
+    common = {
+        "keywords": ["World Models", "robots", "or", "2606.90001"],
+        "categories": ["cs.RO"],
+        "authors": [{"name": "Róbert Fold"}],
+    }
     rare = {"keywords": ["robot soup"], "categories": ["cs.CL"], "authors": [{"name": "Ada Once"}]}
     make.edition([make.paper(**common), make.paper(**common), make.paper(**rare)])
 
@@ -33,6 +37,8 @@ def suggested(client, typed):
         ("fold", ['author:"Róbert Fold"']),
         ("cs", ["cat:cs.RO", "cat:cs.CL"]),
         ("ada", []),
+        ("or", ["or"]),
+        ("2606", ['"2606.90001"']),
         ("", []),
         ("*(\"\x00", []),
     ],
