@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import OperationalError, connections
+from django.core.signals import request_finished, request_started
+from django.db import OperationalError, close_old_connections, connections
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
@@ -73,6 +74,17 @@ def the_day(settings):
     settings.DIGEST_TODAY = DAY
 
 
+@pytest.fixture(autouse=True)
+def transaction_of_the_test(monkeypatch):
+    """As Django's own test client does: a request that begins or ends must not take the test's transaction with it."""
+    monkeypatch.setattr(pages, "close_old_connections", lambda: None)
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
 @pytest.fixture
 def moment(monkeypatch):
     """The seconds that pages are measured with."""
@@ -93,7 +105,6 @@ def news(monkeypatch):
     """What the database would say has changed."""
     told = {"label": stamps.Stamps()}
     monkeypatch.setattr(stamps, "read", lambda: told["label"])
-    monkeypatch.setattr(pages, "close_old_connections", lambda: None)
     return told
 
 
