@@ -99,7 +99,7 @@ def test_votes_over_time_are_drawn_and_told(client):
 
 
 def test_a_page_that_is_shared_shows_the_picture_we_keep(client):
-    paper = make.paper()
+    paper = make.paper(thumbnail_url="https://elsewhere.example.org/a.png")
     assert "og:image" not in show(client, paper)
     Thumbnail.objects.create(paper=paper, image=b"RIFF", width=480, height=240, version="abc")
 
