@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import request_finished, request_started
-from django.db import OperationalError, close_old_connections, connections
+from django.db import OperationalError, connections
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
@@ -77,12 +76,7 @@ def the_day(settings):
 @pytest.fixture(autouse=True)
 def transaction_of_the_test(monkeypatch):
     """As Django's own test client does: a request that begins or ends must not take the test's transaction with it."""
-    monkeypatch.setattr(pages, "close_old_connections", lambda: None)
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
+    monkeypatch.setattr(connections["default"], "close_if_unusable_or_obsolete", lambda: None)
 
 
 @pytest.fixture
