@@ -187,7 +187,7 @@ def test_a_machine_without_a_network_says_so_and_has_a_sample_day(environment):
         until(lambda: "manage.py demo" in up.log.read_text(), "the way out is told")
         assert "No papers yet" in until(lambda: page(base), "the site answers")
         manage(environment, "demo")
-        assert "these papers are invented" in page(base)
+        until(lambda: "these papers are invented" in page(base), "the page that was kept is made anew")
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(environment):
