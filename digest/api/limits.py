@@ -3,11 +3,12 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address, ip_network
 
 from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
+
+from subscriptions import callers
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def take(name: str, address: str | None, *, now: datetime) -> Turn | None:
     if not most:
         return None
     seconds = int(now.timestamp())
-    key = f"rate:{name}:{_network(address)}:{seconds // window}"
+    key = f"rate:{name}:{callers.household(address)}:{seconds // window}"
     try:
         cache.add(key, 0, timeout=window + 1)
         count = cache.incr(key)
@@ -49,12 +50,3 @@ def take(name: str, address: str | None, *, now: datetime) -> Turn | None:
         logger.warning("The cache does not count requests: %s", error)
         return None
     return Turn(name, most, window, max(0, most - count), window - seconds % window, count <= most)
-
-
-def _network(address: str | None) -> str:
-    """Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, which is given to a single household."""
-    try:
-        where = ip_address(address or "")
-    except ValueError:
-        return "unknown"
-    return str(where) if where.version == 4 else str(ip_network((where, 64), strict=False))

@@ -8,12 +8,12 @@ import hashlib
 import logging
 import unicodedata
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from digest.models import Stamp, Try
+from subscriptions import callers
 
 logger = logging.getLogger(__name__)
 #: Tries of an account, or from an address, in a while.
@@ -35,7 +35,7 @@ def enter(account: str, address: str | None, *, now: datetime) -> tuple[Try, boo
     with transaction.atomic():
         _one_at_a_time()
         Try.objects.filter(at__lte=now - WHILE).delete()
-        ticket = Try(account=_hashed(account), network=_network(address), at=now)
+        ticket = Try(account=_hashed(account), network=callers.household(address), at=now)
         counts = [_wait(rows, now) for rows in (_of_account(ticket), _of_network(ticket))]
         if wait := max(seconds for seconds, _ in counts):
             raise Refused(wait)
@@ -53,7 +53,7 @@ def passed(ticket: Try) -> None:
 
 def forget(account: str, address: str | None) -> None:
     """Somebody has signed in: their own slips from there count no more."""
-    Try.objects.filter(account=_hashed(account), network=_network(address)).delete()
+    Try.objects.filter(account=_hashed(account), network=callers.household(address)).delete()
 
 
 def unlock(account: str) -> int:
@@ -92,18 +92,6 @@ def _hashed(account: str) -> str:
     """Not the name itself: people type passwords there. Alike as Django compares names, and in any case."""
     name = unicodedata.normalize("NFKC", account).strip().casefold()
     return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
-
-
-def _network(address: str | None) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one, which is as much as one household has."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return "unknown"
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    if mapped or parsed.version == 4:
-        return str(mapped or parsed)
-    return str(ip_network((parsed, 64), strict=False))
 
 
 def _spoken(seconds: int) -> str:
