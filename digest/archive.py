@@ -5,7 +5,7 @@ on the day of the first published edition that shows it. Hidden papers and mere 
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 from typing import cast
 
@@ -148,6 +148,13 @@ def _rises(first: date, *, now: datetime) -> dict[int, int]:
 def known() -> QuerySet[Paper]:
     """Papers that readers may see: those that a source has listed."""
     return Paper.objects.filter(Exists(Listing.objects.filter(paper=OuterRef("pk"))))
+
+
+def in_order(keys: Iterable[int]) -> list[Paper]:
+    """The papers of these primary keys, in this order; one that is gone meanwhile is left out."""
+    keys = list(keys)
+    papers = Paper.objects.in_bulk(keys)
+    return [papers[key] for key in keys if key in papers]
 
 
 def paper(identifier: str) -> Paper | None:

@@ -85,8 +85,7 @@ def trending(page: Page, *, today: date, now: datetime, submitter: str) -> Part:
 
 def of_keys(keys: list[int], *, more: bool, today: date) -> Part:
     """These papers, in this order."""
-    papers = Paper.objects.in_bulk(keys)
-    return Part([papers[key] for key in keys if key in papers], archive.featured(keys, today=today), more)
+    return Part(archive.in_order(keys), archive.featured(keys, today=today), more)
 
 
 def _submitted(submitter: str) -> QuerySet[Listing, Any]:
@@ -95,8 +94,7 @@ def _submitted(submitter: str) -> QuerySet[Listing, Any]:
 
 def _part(rows: list[tuple[int, date]], page: Page) -> Part:
     featured = dict(rows[: page.size])
-    papers = Paper.objects.in_bulk(featured)
-    return Part([papers[key] for key in featured if key in papers], featured, len(rows) > page.size)
+    return Part(archive.in_order(featured), featured, len(rows) > page.size)
 
 
 def submitters(papers: list[int], *, wanted: str = "") -> dict[int, dict[str, Any]]:

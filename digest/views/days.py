@@ -9,7 +9,7 @@ from django.utils.formats import date_format
 from django.utils.safestring import mark_safe
 
 from digest import archive, cards, keeping, periods, prose
-from digest.models import Edition, Paper
+from digest.models import Edition
 from digest.periods import Kind, Period
 from digest.views.page import Missing, canonical, page, part
 from subscriptions import clock
@@ -62,12 +62,10 @@ def month(request: HttpRequest, text: str) -> HttpResponse:
 def trending(request: HttpRequest) -> HttpResponse:
     today = clock.today()
     shown = part(request, archive.trending(today, now=clock.now()))
-    papers = Paper.objects.in_bulk(shown.object_list)
+    keys = list(shown.object_list)
     context = {
         "page": shown,
-        "cards": cards.of_papers(
-            [papers[key] for key in shown.object_list], archive.featured(list(papers), today=today)
-        ),
+        "cards": cards.of_papers(archive.in_order(keys), archive.featured(keys, today=today)),
         "title": "Trending papers",
         "description": f"What is most noticed now of the papers of the last {archive.TRENDING_DAYS} days.",
         "canonical": canonical(reverse("trending"), shown),
@@ -136,8 +134,6 @@ def _span(request: HttpRequest, period: Period) -> HttpResponse:
         return _back(period)
     shown = part(request, archive.ordered(archive.shown(period.first, min(period.last, today)), archive.VOTES))
     featured = dict(shown.object_list)
-    rows = Paper.objects.in_bulk(featured)
-    papers = [rows[key] for key in featured if key in rows]
     name, count = _name(period), prose.count(shown.paginator.count, "paper")
     context = {
         "period": period,
@@ -146,7 +142,7 @@ def _span(request: HttpRequest, period: Period) -> HttpResponse:
         "page": shown,
         "count": count,
         "description": f"{count} of {name}, most votes first.",
-        "cards": cards.of_papers(papers, featured),
+        "cards": cards.of_papers(archive.in_order(featured), featured),
         "canonical": canonical(reverse(_VIEWS[period.kind], args=[str(period)]), shown),
         **_neighbours(period.kind, period.first, period.last, today),
         **_tabs(period.kind, min(period.last, today), today),

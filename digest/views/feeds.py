@@ -48,7 +48,7 @@ def _daily(request: HttpRequest, form: str) -> HttpResponse:
 
 def _trending(request: HttpRequest, form: str) -> HttpResponse:
     keys = archive.trending(clock.today(), now=clock.now())
-    return _answer(form, f"{settings.DIGEST_NAME}: trending papers", "trending", _in_order(keys))
+    return _answer(form, f"{settings.DIGEST_NAME}: trending papers", "trending", archive.in_order(keys))
 
 
 def _found(request: HttpRequest, form: str) -> HttpResponse:
@@ -60,7 +60,7 @@ def _found(request: HttpRequest, form: str) -> HttpResponse:
     except QueryError as error:
         hint = f" Try: {error.suggestion}" if error.suggestion else ""
         raise Missing(f"{error.message}{hint}", status=HTTPStatus.BAD_REQUEST) from error
-    papers = _in_order([one.paper for one in results.found])
+    papers = archive.in_order([one.paper for one in results.found])
     return _answer(form, f"{settings.DIGEST_NAME}: {text}", "papers", papers, q=text)
 
 
@@ -106,7 +106,7 @@ def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int
             continue  # as in letters, it finds nothing
         for key in meant & order.keys():
             labels.setdefault(key, (label, query))
-    papers = _in_order(sorted(labels, key=order.__getitem__)[:OWN_MOST])
+    papers = archive.in_order(sorted(labels, key=order.__getitem__)[:OWN_MOST])
     why = {}
     for paper, document in zip(papers, documents(papers), strict=True):
         label, query = labels[paper.pk]
@@ -114,11 +114,6 @@ def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int
         because = ", ".join(map(str, reasons(match, document))) if match else ""
         why[paper.pk] = f"{label}: {because}"
     return papers, why
-
-
-def _in_order(keys: Sequence[int]) -> list[Paper]:
-    papers = Paper.objects.in_bulk(keys)
-    return [papers[key] for key in keys if key in papers]
 
 
 def _answer(

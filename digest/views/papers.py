@@ -73,8 +73,7 @@ def _context(found: Paper, today: date) -> dict[str, object]:
 
 def _similar(found: Paper, today: date) -> list[cards.Card]:
     keys = search.similar(found)
-    papers = Paper.objects.in_bulk(keys)
-    return cards.of_papers([papers[key] for key in keys if key in papers], archive.featured(keys, today=today))
+    return cards.of_papers(archive.in_order(keys), archive.featured(keys, today=today))
 
 
 def _links(found: Paper, card: cards.Card) -> list[dict[str, str]]:

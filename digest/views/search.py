@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from digest import archive, cards, keeping, narrow, prose, search
 from digest.cards import Card
-from digest.models import Paper, Source
+from digest.models import Source
 from digest.search import Found, Results, Tier
 from digest.sources.identifiers import arxiv_id
 from digest.views import days
@@ -78,11 +78,10 @@ def _known(text: str) -> str | None:
 
 def _found(request: HttpRequest, found: Results, *, canonical_path: str) -> dict[str, object]:
     shown = part(request, found.found, PER_PAGE)
-    rows: list[Found] = list(shown.object_list)
-    papers = Paper.objects.in_bulk([row.paper for row in rows])
-    rows = [row for row in rows if row.paper in papers]
-    featured = archive.featured(list(papers), today=clock.today())
-    listed = [papers[row.paper] for row in rows]
+    by_key: dict[int, Found] = {row.paper: row for row in shown.object_list}
+    listed = archive.in_order(by_key)
+    rows = [by_key[paper.pk] for paper in listed]
+    featured = archive.featured(list(by_key), today=clock.today())
     made = cards.of_found(listed, featured, found.query) if found.query else cards.of_papers(listed, featured)
     topic = as_topic(found.text, found.query)
     return {

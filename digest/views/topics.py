@@ -7,8 +7,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.formats import date_format
 
-from digest import cards, keeping, plots, prose, search, suggestions
-from digest.models import Paper
+from digest import archive, cards, keeping, plots, prose, search, suggestions
 from digest.preview import DAYS
 from digest.preview import preview as preview_of
 from digest.views.page import address, as_topic, page, sign_up
@@ -34,13 +33,12 @@ def preview(request: HttpRequest) -> HttpResponse:
         return render(request, "digest/preview.html", {**context, "error": error}, status=HTTPStatus.BAD_REQUEST)
     found = preview_of(query, today=clock.today())
     newest = [(day, key) for day, papers in reversed(found.days) for key in papers][:MOST]
-    papers = Paper.objects.in_bulk([key for _, key in newest])
-    featured = {key: day for day, key in newest if key in papers}
+    featured = {key: day for day, key in newest}
     context |= {
         "preview": found,
         "rate": _rate(found.per_day),
         "plot": plots.bars([(date_format(day, "D j M"), len(keys)) for day, keys in found.days]),
-        "cards": cards.of_found([papers[key] for key in featured], featured, query),
+        "cards": cards.of_found(archive.in_order(featured), featured, query),
         "sign_up": sign_up(as_topic(text, query)),
         "search": address(reverse("papers"), q=text),
         "canonical": address(reverse("preview"), q=text),
