@@ -1,5 +1,6 @@
 """A reader's own page: topics, days and hour, a pause, an import."""
 
+import functools
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +16,7 @@ from subscriptions.forms import TopicsField, written
 from subscriptions.models import MOST_TOPICS, Subscriber
 from subscriptions.tokens import Opened, Scope, TokenError
 from subscriptions.topics import Topic
-from subscriptions.views.visits import by_link, visit
+from subscriptions.views.visits import View, by_link, visit
 
 #: What the page says after each form; the address carries the key alone.
 DONE = {
@@ -47,11 +48,19 @@ def manage(request: HttpRequest, token: str) -> HttpResponse:
     return _done(subscriber, "saved")
 
 
-@by_link
-def change_topics(request: HttpRequest, token: str) -> HttpResponse:
-    subscriber = reader(token)
-    if request.method != "POST":
-        return _done(subscriber)
+def a_form(view: View) -> View:
+    """One form of the page, which only a post sends; whoever follows its address is led to the page."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, token: str) -> HttpResponse:
+        subscriber = reader(token)
+        return view(request, subscriber) if request.method == "POST" else _done(subscriber)
+
+    return by_link(wrapped)
+
+
+@a_form
+def change_topics(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
     rows = preferences.posted_topics(request.POST)
     if not rows.is_valid():
         return _page(request, subscriber, rows=rows)
@@ -59,11 +68,8 @@ def change_topics(request: HttpRequest, token: str) -> HttpResponse:
     return _done(subscriber, "topics")
 
 
-@by_link
-def add_topic(request: HttpRequest, token: str) -> HttpResponse:
-    subscriber = reader(token)
-    if request.method != "POST":
-        return _done(subscriber)
+@a_form
+def add_topic(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
     form = preferences.Builder(request.POST)
     if not form.is_valid():
         return _page(request, subscriber, builder=form)
@@ -71,11 +77,8 @@ def add_topic(request: HttpRequest, token: str) -> HttpResponse:
     return _done(subscriber, "full" if left_out else "added")
 
 
-@by_link
-def pause(request: HttpRequest, token: str) -> HttpResponse:
-    subscriber = reader(token)
-    if request.method != "POST":
-        return _done(subscriber)
+@a_form
+def pause(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
     if "resume" in request.POST:
         consent.pause(subscriber, None, now=clock.now(), visit=visit(request))
         return _done(subscriber, "resumed")
@@ -86,12 +89,9 @@ def pause(request: HttpRequest, token: str) -> HttpResponse:
     return _done(subscriber, "paused")
 
 
-@by_link
-def import_topics(request: HttpRequest, token: str) -> HttpResponse:
+@a_form
+def import_topics(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
     """First what was understood is shown, as text to be changed; then it is added."""
-    subscriber = reader(token)
-    if request.method != "POST":
-        return _done(subscriber)
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_POST:
         return _imported(request, subscriber, error="The file is too large: 2 MB can be read.")
     if "topics" in request.POST:
