@@ -17,8 +17,6 @@ from subscriptions.query.parse import LONGEST, MOST_TERMS
 from subscriptions.query.tree import all_of
 from subscriptions.query.words import words
 
-MODES = ("both", "words", "meaning")
-SORTS = ("relevance", "newest", "votes")
 #: What meaning weighs beside words where both order papers, in standard deviations of each.
 MEANING = 0.3
 #: Papers that have some of the words or are close in meaning, at most, beyond those that a query means exactly.
@@ -187,8 +185,8 @@ class _Asked:
 
     def _meaning(self, query: Query) -> NDArray[np.float64]:
         """The cosine of each paper to the free words, or to what a leaf of meaning asks for."""
-        leaf = next((part for part in ([query] if isinstance(query, Near) else []) if part.vector), None)
-        vector = leaf.vector if leaf else meaning.of_text(" ".join(" ".join(term.words) for term in self.free))
+        vector = query.vector if isinstance(query, Near) else b""
+        vector = vector or meaning.of_text(" ".join(" ".join(term.words) for term in self.free))
         return self.papers.close(vector).astype(np.float64) / SCALE**2
 
     def _standard(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

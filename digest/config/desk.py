@@ -33,7 +33,6 @@ class SignIn(AdminAuthenticationForm):
     """Name and password, with a limit on tries. A refusal is the same whether or not there is such an account."""
 
     def clean(self) -> Any:
-
         request, name = cast("HttpRequest", self.request), self.cleaned_data.get("username") or ""
         try:
             ticket, last = gate.enter(name, callers.address(request), now=clock.now())
@@ -64,7 +63,6 @@ class Desk(AdminSite):
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Pages of our own only: those that libraries bring show their secrets."""
-
         if admin_class is None or not admin_class.__module__.startswith(OURS):
             return
         audited = type(admin_class.__name__, (Audited, admin_class), {"__module__": admin_class.__module__})
@@ -83,7 +81,6 @@ class Desk(AdminSite):
         return [*steps, *super().get_urls()]
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-
         was = request.user.pk if request.user.is_authenticated else None
         if request.method == "GET" and super().has_permission(request) and _is_fresh(request):
             step = _next_step(request)
@@ -101,13 +98,11 @@ class Desk(AdminSite):
         return answer
 
     def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
-
         if request.method == "POST" and request.user.is_authenticated:
             record(request, Act.Action.SIGNED_OUT)
         return super().logout(request, extra_context)
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
-
         answer = super().password_change(request, extra_context)
         if request.method == "POST" and answer.status_code == 302:
             record(request, Act.Action.PASSWORD, detail="their own")
@@ -115,7 +110,6 @@ class Desk(AdminSite):
 
     def code(self, request: HttpRequest) -> HttpResponse:
         """The second step: a code of the authenticator, or a recovery code."""
-
         if _next_step(request) != "code":
             return HttpResponseRedirect(reverse("admin:login"))
         form = Code(request.POST or None)
@@ -131,7 +125,6 @@ class Desk(AdminSite):
 
     def authenticator(self, request: HttpRequest) -> HttpResponse:
         """Set up the authenticator: at the first sign-in, or in place of another by somebody who has shown theirs."""
-
         if _next_step(request) == "code":
             return HttpResponseRedirect(reverse("admin:login"))
         offered = request.POST.get("offer") or factors.offer(_user(request))
@@ -156,7 +149,6 @@ class Desk(AdminSite):
 
     def _tried(self, request: HttpRequest, form: Code, check: Any) -> Any:
         """What a check of the code gives, within the limit on tries; else None, and the form says why."""
-
         name = request.user.get_username()
         try:
             ticket, last = gate.enter(name, callers.address(request), now=clock.now())
@@ -176,7 +168,6 @@ class Desk(AdminSite):
 
     def _let_in(self, request: HttpRequest, device: Any) -> None:
         """A new session key, so that nothing known before the code is worth anything after it."""
-
         request.session.cycle_key()
         django_otp.login(request, device)
         gate.forget(request.user.get_username(), callers.address(request))

@@ -195,7 +195,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 #: Whether staff need a second factor. Somebody who has set one up is asked for it in any case.
 DIGEST_STAFF_TWO_FACTOR: bool = read("bool", "DIGEST_STAFF_TWO_FACTOR", not DEBUG)
 OTP_TOTP_ISSUER = DIGEST_NAME
-# One limit on tries counts passwords and codes together: digest.admin.gate.
+# One limit on tries counts passwords and codes together: digest.staff.gate.
 OTP_TOTP_THROTTLE_FACTOR = OTP_STATIC_THROTTLE_FACTOR = 0
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False

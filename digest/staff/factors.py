@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Sequence
 
 import segno
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
 from django.db import transaction
@@ -94,10 +93,6 @@ def reset(user: User) -> None:
     """Take every device away: the next sign-in sets a new one up."""
     TOTPDevice.objects.filter(user_id=user.pk).delete()
     StaticDevice.objects.filter(user_id=user.pk).delete()
-
-
-def is_needed() -> bool:
-    return bool(settings.DIGEST_STAFF_TWO_FACTOR)
 
 
 def _tidy(code: str) -> str:
