@@ -130,13 +130,17 @@ def choose(
     ranks = _ranks(papers) + tastes.most
     # Rows are sorted as whole numbers that carry their columns: three times as fast as sorting by several keys.
     by_paper = _Key(count, papers, TIERS, topics, 2)
-    topic, paper, step = _wanted(readers, candidates, matches, sent, tastes)
-    reader = readers.reader[topic].astype(np.int64)
+    (topic, paper, step), cut = _wanted(readers, candidates, matches, sent, tastes)
     if tastes.most:  # else a topic's rows are in order
-        rank = _rank(paper, step, papers) + tastes.of(reader, paper)
+        rank = _rank(paper, step, papers) + tastes.of(readers.reader[topic], paper)
         topic, _, paper, step = _Key(topics, ranks, papers, TIERS).sorted(topic, rank, paper, step)
     further = (_number_in(topic) >= FAIR).astype(np.int64)
-    reader, paper, step, topic, further = by_paper.sorted(reader, paper, step, topic, further)
+    if len(cut):
+        near = further == 0
+        more = _behind_cuts(readers, matches, papers, cut, near=(topic[near], paper[near]))
+        topic, paper, step = (np.concatenate(both) for both in zip((topic, paper, step), more, strict=True))
+        further = np.concatenate([further, np.ones(len(more[0]), np.int64)])
+    reader, paper, step, topic, further = by_paper.sorted(readers.reader[topic], paper, step, topic, further)
     best = np.flatnonzero(_first_of(reader, paper))
     further = np.minimum.reduceat(further, best) if len(best) else further
     reader, topic, paper, rank = reader[best], topic[best], paper[best], _rank(paper, step, papers)[best]
@@ -197,14 +201,16 @@ class _Key:
         return found[::-1]
 
 
-def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows, tastes: Tastes) -> list[_Rows]:
+def _wanted(
+    readers: Readers, candidates: Candidates, matches: Matches, sent: _Rows, tastes: Tastes
+) -> tuple[list[_Rows], _Rows]:
     """Every (topic, paper, step) that matches, is visible and was not sent, and may be chosen; topics best first.
 
     Of a topic's papers only as many of the best may be as the letter holds, besides those that fall away here; for a
-    reader with a taste any may be.
+    reader with a taste any may be. The topics that were cut so are told too.
     """
     first = matches.starts[readers.query]
-    counts = matches.starts[readers.query + 1] - first
+    counts = there = matches.starts[readers.query + 1] - first
     if not _capped(readers):
         away = (~candidates.visible).sum(axis=1)[readers.kind]
         away += np.bincount(sent // max(1, candidates.count), minlength=len(readers.most))
@@ -212,7 +218,7 @@ def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _R
         away[tastes.row >= 0] = candidates.count
         counts = np.minimum(counts, (readers.most + away)[readers.reader])
     topic = np.repeat(np.arange(len(readers.query)), counts)
-    pair = np.arange(len(topic)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    pair = _spread(first, counts)
     paper, tier, reader = matches.papers[pair], matches.tier[pair], readers.reader[topic]
     keep = np.ones(len(topic), np.bool_)
     if not candidates.visible.all():
@@ -222,7 +228,40 @@ def _wanted(readers: Readers, candidates: Candidates, matches: Matches, sent: _R
     if len(sent):
         key = reader.astype(np.int64) * candidates.count + paper
         keep &= sent[np.minimum(np.searchsorted(sent, key), len(sent) - 1)] != key
-    return [column[keep].astype(np.int64) for column in (topic, paper, TITLE - tier)]
+    rows = [column[keep].astype(np.int64) for column in (topic, paper, TITLE - tier)]
+    return rows, np.flatnonzero(counts < there)
+
+
+def _behind_cuts(
+    readers: Readers, matches: Matches, papers: int, cut: _Rows, *, near: tuple[_Rows, _Rows]
+) -> list[_Rows]:
+    """Every (topic, paper, step) of the topics `cut` that meets one of the (topic, paper) `near` of the same reader.
+
+    A paper that is among the first of one topic may be in the letter, and stand in another that met it better, however
+    far down it is there.
+    """
+    reader = readers.reader[near[0]]
+    first = np.searchsorted(readers.reader[cut], reader)
+    counts = np.searchsorted(readers.reader[cut], reader, "right") - first
+    topic, paper = cut[_spread(first, counts)], np.repeat(near[1], counts)
+    if not len(topic):
+        return [topic, topic, topic]
+    queries, row = np.unique(readers.query[topic], return_inverse=True)
+    sizes = np.diff(matches.starts)[queries]
+    pair = _spread(matches.starts[queries], sizes)
+    known = np.repeat(np.arange(len(queries)), sizes) * papers + matches.papers[pair]
+    order = np.argsort(known)
+    wanted = row * papers + paper
+    at = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
+    is_met = known[at] == wanted
+    step = (TITLE - matches.tier[pair[at[is_met]]]).astype(np.int64)
+    return [topic[is_met], paper[is_met], step]
+
+
+def _spread(first: NDArray[np.integer], counts: NDArray[np.integer]) -> _Rows:
+    """The numbers first, first + 1 … of each row, as many as it counts."""
+    rows: _Rows = np.arange(int(counts.sum())) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    return rows
 
 
 def _first_of(*columns: _Rows) -> NDArray[np.bool_]:

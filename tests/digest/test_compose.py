@@ -222,6 +222,12 @@ def test_a_paper_stands_where_it_was_met_most_tellingly():
     assert letter(reader) == [(1, [3])]
 
 
+def test_a_paper_stands_where_it_was_met_most_tellingly_however_far_down_it_is_there():
+    reader = Reader((titles(*range(10)), Topic({9: ABSTRACT})), most=5)
+
+    assert letter(reader) == [(0, [0, 1, 2, 3, 9])]
+
+
 def test_a_paper_that_several_topics_met_equally_stands_in_the_first():
     assert letter(Reader((titles(4), titles(4, 5)))) == [(0, [4]), (1, [5])]
 
