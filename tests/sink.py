@@ -88,7 +88,7 @@ class Server:
         self.auth, self.tls, self.context = options.auth, options.tls, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if self.tls:
             self.context.load_cert_chain(options.certificate, options.key)
-        names = "connections connections_ever connections_most accepted dropped hung bytes".split()
+        names = "connections connections_ever connections_most accepted dropped hung bytes answers".split()
         self.counts: Json = {**dict.fromkeys(names, 0), "refused": Counter(), "violations": {"count": 0, "first": []}}
 
     def follow(
@@ -190,11 +190,12 @@ class Conversation:
             raise EOFError
 
     def _write(self) -> None:
-        """What is due: replies to commands that came together leave together."""
+        """What is due: replies to commands that came together leave together, and count as one answer."""
         out = b""
         while self.queue and self.queue[0][0] <= self.loop.time():
             out += self.queue.popleft()[1]
         self.writer.write(out)
+        self.counts["answers"] += bool(out)
         if self.queue and not self.writer.is_closing():
             self.loop.call_at(self.queue[0][0], self._write)
 

@@ -527,31 +527,24 @@ def test_more_connections_than_a_server_allows_are_no_trouble_while_some_are_ope
 # Round trips --------------------------------------------------------------------------------------------------------
 
 
-def _seconds(sink, latency, connections, count):
-    sink.rules(latency=latency)
-    began = time.monotonic()
-    letters = carry(sink, Letters(jobs(count)), connections)
+def _round_trips(sink, count):
+    """How often the server answered, on one connection; with latency, what came together is answered together."""
+    sink.rules(latency=0.002)
+    before = sink.counts()["answers"]
+    letters = carry(sink, Letters(jobs(count)))
     assert set(letters.outcomes) == {SENT}
-    return time.monotonic() - began
+    return sink.counts()["answers"] - before
 
 
-def test_a_letter_takes_one_round_trip_where_the_server_pipelines(fast):
-    """Opening takes two or three round trips more, so that twice the letters tell what one takes."""
-    latency, connections = 0.02, 3
-    few = _seconds(fast, latency, connections, 15)
-    many = _seconds(fast, latency, connections, 60)
+@pytest.mark.parametrize(("extensions", "trips"), [(EXTENSIONS, 1), (ONE_BY_ONE, 4)])
+def test_a_letter_takes_one_round_trip_where_the_server_pipelines_and_four_where_it_does_not(
+    tmp_path, extensions, trips
+):
+    """Opening and closing take some more, so that twice the letters tell what one takes."""
+    with Sink(tmp_path, extensions=extensions) as sink:
+        few, many = (_round_trips(sink, count) for count in (10, 60))
 
-    trips = (many - few) / latency / (45 / connections)
-    assert 0.9 < trips < 1.6
-
-
-def test_a_letter_takes_four_round_trips_where_it_does_not(tmp_path):
-    latency, connections = 0.01, 3
-    with Sink(tmp_path, extensions=ONE_BY_ONE) as sink:
-        few = _seconds(sink, latency, connections, 6)
-        many = _seconds(sink, latency, connections, 24)
-
-    assert 3.8 < (many - few) / latency / (18 / connections) < 5.5
+    assert (many - few) / 50 == pytest.approx(trips, abs=0.05)
 
 
 # After the dot ------------------------------------------------------------------------------------------------------
