@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format lock bench bench-pages bench-delivery faults clean
+.PHONY: help run test check format messages lock bench bench-pages bench-delivery faults clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ format: $(VENV)/.test  ## Format Python and templates
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/djlint templates --reformat --quiet
+
+messages: $(VENV)/.test  ## Gather the sentences to translate, and compile what is translated
+	$(BIN)/python -m tests.messages
 
 lock: $(VENV)/.test  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) --quiet --output-file requirements.lock

@@ -10,11 +10,13 @@ from datetime import date
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from digest import marks, prose, thumbnails
 from digest.documents import documents, resolved
 from digest.models import Announce, Listing, Paper, Placement
 from digest.reasons import Reason, reasons
+from subscriptions.languages import translated
 from subscriptions.query import Document, Query, matches
 
 #: Names on a card; of more authors the first two are named.
@@ -96,7 +98,12 @@ def abstract(paper: Paper) -> SafeString:
 
 def byline(names: Sequence[str], organization: str) -> str:
     """Who wrote it, in a line however many they are."""
-    who = ", ".join(names) if len(names) <= NAMES else f"{names[0]}, {names[1]} et al. · {len(names)} authors"
+    who = (
+        ", ".join(names)
+        if len(names) <= NAMES
+        else gettext("%(first)s, %(second)s et al. · %(count)s authors")
+        % {"first": names[0], "second": names[1], "count": len(names)}
+    )
     return " · ".join(filter(None, [who, organization]))
 
 
@@ -161,8 +168,13 @@ def _marked(card: Card, document: Document, query: Query) -> Card:
         gist=_in_text(*part) if is_shown else card.gist,
         is_ai=not is_shown,
         abstract=_in_text(text, spans["abstract"]) if part[0] != text or not is_shown else mark_safe(""),
-        reasons=tuple(reasons(match, document)) if match else (),
+        reasons=tuple(worded(reason) for reason in reasons(match, document)) if match else (),
     )
+
+
+def worded(reason: Reason) -> Reason:
+    """A reason in the active language."""
+    return Reason(translated(reason.what), translated(reason.where))
 
 
 def _in_text(text: str, spans: marks.Spans) -> SafeString:

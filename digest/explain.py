@@ -1,5 +1,7 @@
 """Why one paper is in many letters: each word of a topic is looked up and put into words once for a paper.
 
+The words are those of the language that is active when a reason is first asked for.
+
 The same as `reasons.reasons(matches(query, paper), paper)`, encoded for mail; a letter has dozens of reasons, and of a
 hundred thousand letters nearly all share their words.
 """
@@ -10,14 +12,16 @@ from html import escape
 from typing import NamedTuple
 
 from digest.reasons import LEFT_OUT, MOST, Reason, of_leaf
+from subscriptions.languages import translated
 from subscriptions.mail import encode
 from subscriptions.query import And, Document, Not, Or, Query, QueryError, parse
 from subscriptions.query.tree import Leaf
+from subscriptions.sentences import Sentence
 
 _COMMA = encode(", ")
-_TRENDING = Reason("trending today")
+_TRENDING = Reason(Sentence("trending today"))
 #: A vote less, or a new version, and the paper matches no more: the topic alone is the reason then.
-_NO_MORE = Reason("matched when the edition was made")
+_NO_MORE = Reason(Sentence("matched when the edition was made"))
 
 
 class Encoded(NamedTuple):
@@ -53,9 +57,10 @@ class Explainer:
     def _encode(self, reason: Reason) -> Encoded:
         both = self._reasons.get(reason)
         if both is None:
-            html = f"<strong>{escape(reason.what)}</strong> {escape(reason.where)}".rstrip()
+            what, where = translated(reason.what), translated(reason.where)
             plain = reason in (_TRENDING, _NO_MORE)
-            both = self._reasons[reason] = Encoded(encode(reason.what if plain else html), encode(str(reason)))
+            html = escape(what) if plain else f"<strong>{escape(what)}</strong> {escape(where)}".rstrip()
+            both = self._reasons[reason] = Encoded(encode(html), encode(f"{what} {where}".rstrip()))
         return both
 
     def _why(self, query: Query) -> list[Reason] | None:

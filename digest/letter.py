@@ -18,6 +18,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext, override
 
 from digest import prose
 from digest.documents import Points, documents
@@ -101,10 +102,10 @@ class Opening:
 
 
 class Press:
-    """Writes the letters of one edition; keeps what it rendered."""
+    """Writes the letters of one edition in one language; keeps what it rendered."""
 
-    def __init__(self, edition: Edition) -> None:
-        self.edition = edition
+    def __init__(self, edition: Edition, language: str = settings.LANGUAGE_CODE) -> None:
+        self.edition, self.language = edition, language
         self.papers: dict[int, Rendered] = {}
         #: Papers that cannot be rendered, and why: letters with one of them fail, the others leave.
         self.failures: dict[int, str] = {}
@@ -113,14 +114,16 @@ class Press:
             "edition": edition,
             "intro_html": _intro(edition.intro),
             "intro_text": prose.markdown_text(edition.intro),
+            "LANGUAGE_CODE": language,
             "name": settings.DIGEST_NAME,
             "site": settings.DIGEST_BASE_URL,
             "edition_url": settings.DIGEST_BASE_URL + reverse("edition", args=[edition.date]),
             "postal_address": settings.DIGEST_POSTAL_ADDRESS,
         }
         links = ["sections", "unsubscribe_url", "link_url", "letter_url", "day", "summary"]
-        self.frame_html = Parts("email/digest/body.html", context, [*links, "more"])
-        self.frame_text = Parts("email/digest/body.txt", context, links)
+        with override(language):
+            self.frame_html = Parts("email/digest/body.html", context, [*links, "more"])
+            self.frame_text = Parts("email/digest/body.txt", context, links)
         self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"]).around()
         self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"]).around()
         self.points = Points()
@@ -144,7 +147,8 @@ class Press:
         rows = list(Paper.objects.filter(pk__in=missing))
         for paper, document in zip(rows, documents(rows), strict=True):
             try:
-                self.papers[paper.pk] = self._render(paper, document)
+                with override(self.language):
+                    self.papers[paper.pk] = self._render(paper, document)
             except (LookupError, TypeError, ValueError) as error:
                 self.failures[paper.pk] = f"{paper.identifier}: {type(error).__name__}: {error}"
 
@@ -165,7 +169,7 @@ class Press:
             "unsubscribe_url": (self.unsubscribe_link.encoded(unsubscribe),),
             "link_url": (self.manage_link.encoded(manage),),
             "letter_url": (self.letter_link.encoded(letter),),
-            "day": (_day(row.day),),
+            "day": (_day(row.day, self.language),),
             "summary": (encode(line),),
         }
         html, text = self._sections(row)
@@ -221,7 +225,8 @@ class Press:
                     continue
                 reason = reasons.get(key)
                 if reason is None:
-                    reason = reasons[key] = rendered.why.encoded(query)
+                    with override(self.language):
+                        reason = reasons[key] = rendered.why.encoded(query)
                     self._reasons_kept += 1
                 if number < shown:
                     if not begun_html:
@@ -246,7 +251,9 @@ class Press:
         full = shown = total = row.papers_count
         while True:
             left = row.papers_count - shown
-            more = [encode(f"and {left} more on the web page of the day")] if left else []
+            with override(self.language):
+                said = gettext("and %(count)s more on the web page of the day") % {"count": left}
+            more = [encode(said)] if left else []
             sections, _ = self._sections(row, full=full, shown=shown)
             letter = self.frame_html.fill({**links, "sections": sections, "more": more})
             size = sum(map(len, letter))
@@ -268,7 +275,7 @@ class Press:
     def _opening(self, label: str) -> Opening:
         if len(self._openings) > OPENINGS_KEPT:
             self._openings.clear()
-        title = label or TRENDING
+        title = label or _trending(self.language)[0]
         html_start, html_between, _ = self.section_html
         text_start, text_between, text_before, _ = self.section_text
         opening = self._openings[label] = Opening(
@@ -299,7 +306,7 @@ class Link:
 
 
 class Presses:
-    """Presses of the editions that are being sent, kept for a while: warming one up costs a second or two.
+    """Presses of the editions and languages being sent, kept for a while: warming one up costs a second or two.
 
     What an editor changes in a published edition's words reaches letters within KEPT.
     """
@@ -308,15 +315,16 @@ class Presses:
     MOST = 4
 
     def __init__(self) -> None:
-        self._presses: dict[int, tuple[datetime, Press]] = {}
+        self._presses: dict[tuple[int, str], tuple[datetime, Press]] = {}
 
-    def of(self, edition: int, *, now: datetime) -> Press:
-        made = self._presses.get(edition)
+    def of(self, row: Taken, *, now: datetime) -> Press:
+        """The press of a letter."""
+        made = self._presses.get(row.press)
         if made is None or not timedelta(0) <= now - made[0] < self.KEPT:
-            self._presses.pop(edition, None)
+            self._presses.pop(row.press, None)
             for oldest in list(self._presses)[: max(0, len(self._presses) - self.MOST + 1)]:
                 del self._presses[oldest]
-            made = self._presses[edition] = now, Press(Edition.objects.get(pk=edition))
+            made = self._presses[row.press] = now, Press(Edition.objects.get(pk=row.edition), row.language)
         return made[1]
 
 
@@ -325,14 +333,6 @@ def _intro(text: str) -> str:
     if len(encode(html)) <= INTRO_BYTES:
         return html
     return f"<p>{escape(shorten(prose.markdown_text(text), INTRO_CHARACTERS))}</p>"
-
-
-@lru_cache(maxsize=16)
-def _day(day: date) -> bytes:
-    return encode(date_format(day, "l, j F Y"))
-
-
-TRENDING = "Trending today"
 
 
 def headers(edition: Edition) -> tuple[tuple[str, str], ...]:
@@ -350,8 +350,8 @@ def headers(edition: Edition) -> tuple[tuple[str, str], ...]:
 
 def subject(row: Taken) -> str:
     """Count and date first, then topics while there is room: "7 papers for Tue 2 June: robots, tiny models"."""
-    start = f"{_papers(row.papers_count)} for {_short_day(row.day)}"
-    labels = [mail.one_line(label) for label, _, _ in row.sections if label] or ["trending today"]
+    start = _start(row.papers_count, row.day, row.language)
+    labels = [mail.one_line(label) for label, _, _ in row.sections if label] or [_trending(row.language)[1]]
     shown = ""
     for label in labels:
         longer = f"{shown}, {label}" if shown else f": {label}"
@@ -363,14 +363,19 @@ def subject(row: Taken) -> str:
 
 def summary(row: Taken) -> str:
     """The line that mail programs show beside the subject."""
-    counts = [f"{len(papers)} {label or 'trending'}" for label, _, papers in row.sections]
-    return f"{_papers(row.papers_count)}: {', '.join(counts)}" if counts else "No paper matched your topics."
+    said, nothing = _summary(row.papers_count, row.language)
+    if not row.sections:
+        return nothing
+    trending = _trending(row.language)[2]
+    return said + ", ".join([f"{len(papers)} {label or trending}" for label, _, papers in row.sections])
 
 
 def authors_line(paper: Paper) -> str:
     names = paper.visible_authors
     more = len(names) - AUTHORS_SHOWN
-    return ", ".join(names) if more <= 1 else f"{', '.join(names[:AUTHORS_SHOWN])} and {more} more"
+    if more <= 1:
+        return ", ".join(names)
+    return gettext("%(names)s and %(count)s more") % {"names": ", ".join(names[:AUTHORS_SHOWN]), "count": more}
 
 
 def shorten(text: str, most: int) -> str:
@@ -379,10 +384,38 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most].rsplit(" ", 1)[0].rstrip(",;:. ") + " …"
 
 
+# Words of a letter in its language, which is not the one that is active: a change for each letter takes longer than the
+# rest of it. There are few of them, and they are kept.
+
+
+@lru_cache(maxsize=64)
+def _day(day: date, language: str) -> bytes:
+    with override(language):
+        return encode(date_format(day, gettext("l, j F Y")))
+
+
+@lru_cache(maxsize=8)
+def _trending(language: str) -> tuple[str, str, str]:
+    """What stands over the section, in the subject, and beside its number."""
+    with override(language):
+        return gettext("Trending today"), gettext("trending today"), gettext("trending")
+
+
+@lru_cache(maxsize=1_000)
+def _start(count: int, day: date, language: str) -> str:
+    with override(language):
+        said = {"papers": _papers(count), "day": date_format(day, gettext("D j F"))}
+        return gettext("%(papers)s for %(day)s") % said
+
+
+@lru_cache(maxsize=1_000)
+def _summary(count: int, language: str) -> tuple[str, str]:
+    """What begins it, and what is all where there is nothing."""
+    with override(language):
+        return gettext("%(papers)s: ") % {"papers": _papers(count)}, gettext("No paper matched your topics.")
+
+
 def _papers(count: int) -> str:
-    return f"{count} paper" if count == 1 else f"{count or 'No'} papers"
-
-
-@lru_cache(maxsize=16)
-def _short_day(day: date) -> str:
-    return date_format(day, "D j F")
+    if not count:
+        return gettext("No papers")
+    return ngettext("%(count)s paper", "%(count)s papers", count) % {"count": count}

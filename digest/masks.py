@@ -11,6 +11,7 @@ from subscriptions.query import And, Label, Near, Not, Or, Query, QueryError, Ra
 from subscriptions.query.match import fields_of
 from subscriptions.query.tree import NAME_FIELDS, WORD_FIELDS, Leaf
 from subscriptions.query.words import stem
+from subscriptions.sentences import Sentence
 
 #: Words that the stars of one query may stand for, and places that it may look at; beyond them it is refused.
 MOST_FORMS, MOST_PLACES = 50_000, 40_000_000
@@ -98,7 +99,7 @@ class _Evaluation:
         found = self.index.places(numbers)
         self.looked += len(found)
         if self.looked > MOST_PLACES:
-            raise QueryError("This query looks at too many words at once: make two queries of it.")
+            raise QueryError(Sentence("This query looks at too many words at once: make two queries of it."))
         return found
 
     def _opened(self, opening: str, *, names: bool, stems: bool) -> list[int]:
@@ -118,7 +119,9 @@ class _Evaluation:
     def _count(self, opening: str, forms: int) -> None:
         self.forms += forms
         if self.forms > MOST_FORMS:
-            raise QueryError(f"{opening}* stands for too many words: write more letters before the star.")
+            raise QueryError(
+                Sentence("%(opening)s* stands for too many words: write more letters before the star.", opening=opening)
+            )
 
 
 def _from(ordered: list[str], opening: str) -> Iterator[str]:

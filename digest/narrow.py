@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from subscriptions.query import Or, QueryError, parse
+from subscriptions.sentences import Sentence
 
 FIELDS = ("since", "until", "category", "source", "votes", "code")
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
@@ -12,7 +13,7 @@ MOST_VOTES = 10**9
 
 
 def narrowed(text: str, chosen: Mapping[str, str]) -> str:
-    """The query with what was chosen added to it. Raises ValueError, with a sentence, for what is no choice."""
+    """The query with what was chosen added to it. Raises ValueError, with a Sentence, for what is no choice."""
     terms = [term for term in _terms({name: chosen.get(name, "").strip() for name in FIELDS}) if term]
     if terms and _has_or(text):
         text = f"({text})"
@@ -22,12 +23,12 @@ def narrowed(text: str, chosen: Mapping[str, str]) -> str:
 def _terms(chosen: dict[str, str]) -> list[str]:
     since, until = _day(chosen["since"]), _day(chosen["until"])
     if since and until and since > until:
-        raise ValueError("The first day must not come after the last.")
+        raise ValueError(Sentence("The first day must not come after the last."))
     days = f"{since}..{until}" if since and until else f">={since}" if since else f"<={until}" if until else ""
     return [
         days and f"date:{days}",
-        _name("cat", chosen["category"], "A category is written like cs.CL or cs."),
-        _name("source", chosen["source"], "A source is written like huggingface or arxiv.cs.CL."),
+        _name("cat", chosen["category"], Sentence("A category is written like cs.CL or cs.")),
+        _name("source", chosen["source"], Sentence("A source is written like huggingface or arxiv.cs.CL.")),
         _votes(chosen["votes"]),
         "has:code" if chosen["code"] else "",
     ]
@@ -37,10 +38,10 @@ def _day(text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat() if text else ""
     except ValueError as error:
-        raise ValueError("A day is written like 2026-06-02.") from error
+        raise ValueError(Sentence("A day is written like 2026-06-02.")) from error
 
 
-def _name(field: str, text: str, otherwise: str) -> str:
+def _name(field: str, text: str, otherwise: Sentence) -> str:
     if text and not _NAME.fullmatch(text):
         raise ValueError(otherwise)
     return text and f"{field}:{text}"
@@ -50,7 +51,7 @@ def _votes(text: str) -> str:
     if not text:
         return ""
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        raise ValueError(f"Votes are a number from 0 to {MOST_VOTES - 1:,}.")
+        raise ValueError(Sentence("Votes are a number from 0 to %(most)s.", most=MOST_VOTES - 1))
     return f"votes:>={int(text)}" if int(text) else ""
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from subscriptions.sentences import Sentence
+
 #: Years that anybody may ask for; beyond them date arithmetic ends.
 YEARS = range(1990, 2100)
 
@@ -58,23 +60,33 @@ def of(kind: Kind, day: date) -> Period:
             return Period(kind, day, day)
 
 
+#: How a period is written, and what is said of what is none.
 _FORMS = {
-    Kind.DAY: (re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII), "2026-06-02"),
-    Kind.WEEK: (re.compile(r"(\d{4})-W(\d\d)", re.ASCII), "2026-W23"),
-    Kind.MONTH: (re.compile(r"(\d{4})-(\d\d)", re.ASCII), "2026-06"),
+    Kind.DAY: (
+        re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII),
+        Sentence("There is no such day: write it like 2026-06-02."),
+    ),
+    Kind.WEEK: (
+        re.compile(r"(\d{4})-W(\d\d)", re.ASCII),
+        Sentence("There is no such week: write it like 2026-W23."),
+    ),
+    Kind.MONTH: (
+        re.compile(r"(\d{4})-(\d\d)", re.ASCII),
+        Sentence("There is no such month: write it like 2026-06."),
+    ),
 }
 
 
 def parse(kind: Kind, text: str) -> Period:
-    """Read a period. Raises ValueError, with a sentence for people, for one that does not exist."""
-    form, example = _FORMS[kind]
+    """Read a period. Raises ValueError, with a Sentence, for one that does not exist."""
+    form, otherwise = _FORMS[kind]
     match = form.fullmatch(text)
     try:
         if match and int(match[1]) in YEARS:
             return of(kind, _first(kind, *map(int, match.groups())))
     except ValueError:
         pass
-    raise ValueError(f"There is no such {kind}: write it like {example}.")
+    raise ValueError(otherwise)
 
 
 def _first(kind: Kind, year: int, number: int, day: int = 1) -> date:

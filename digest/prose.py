@@ -255,6 +255,6 @@ def _shown_link(anchor: re.Match[str]) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """ "1 paper", "2 papers", "1,204 entries"."""
+    """ "1 paper", "2 papers", "1,204 entries", for those who run the site: readers are told in their language."""
     plural = what[:-1] + "ies" if what.endswith("y") else what + "s"
     return f"{number:,} {what if number == 1 else plural}"

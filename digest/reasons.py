@@ -8,15 +8,22 @@ from typing import NamedTuple
 from subscriptions.query import Document, Label, Match, Near, Term
 from subscriptions.query.match import fields_of, holds
 from subscriptions.query.tree import Leaf
+from subscriptions.sentences import Sentence
 
+#: How a field is called, and how behind another: "in the title and abstract".
 FIELD_NAMES = {
-    "title": "in the title",
-    "keyword": "in the keywords",
-    "abstract": "in the abstract",
-    "author": "among the authors",
-    "org": "in the organization",
+    "title": (Sentence("in the title"), Sentence("title")),
+    "keyword": (Sentence("in the keywords"), Sentence("keywords")),
+    "abstract": (Sentence("in the abstract"), Sentence("abstract")),
+    "author": (Sentence("among the authors"), Sentence("among the authors")),
+    "org": (Sentence("in the organization"), Sentence("organization")),
 }
-LABEL_NAMES = {"cat": "category", "source": "listed by", "id": "id", "has": "with"}
+PROPERTY_NAMES = {
+    "code": Sentence("with code"),
+    "project": Sentence("with project"),
+    "summary": Sentence("with summary"),
+    "thumbnail": Sentence("with thumbnail"),
+}
 #: Reasons after these say little more, and the line is to be read at a glance.
 MOST = 4
 #: Characters of a text that a topic is about.
@@ -24,7 +31,7 @@ LONGEST_QUOTATION = 60
 
 
 class Reason(NamedTuple):
-    """`what` stands out, `where` follows it: **world models** in the title."""
+    """`what` stands out, `where` follows it: **world models** in the title. Both may be a Sentence."""
 
     what: str
     where: str = ""
@@ -34,7 +41,7 @@ class Reason(NamedTuple):
 
 
 #: A topic that only says what a paper is not.
-LEFT_OUT = Reason("nothing you left out")
+LEFT_OUT = Reason(Sentence("nothing you left out"))
 
 
 def reasons(match: Match, paper: Document) -> list[Reason]:
@@ -56,14 +63,14 @@ def of_leaf(leaf: Leaf, paper: Document) -> Reason | None:
     if not holds(leaf, paper):
         return None
     if isinstance(leaf, Label):
-        return Reason(f"{LABEL_NAMES[leaf.field]} {_spelled(leaf, paper)}")
+        return Reason(_of_label(leaf, paper))
     if isinstance(leaf, Near):
-        return Reason("close in meaning", f"to {leaf.value if leaf.field == 'like' else _quoted(leaf.value)}")
+        other = leaf.value if leaf.field == "like" else _quoted(leaf.value)
+        return Reason(Sentence("close in meaning"), Sentence("to %(other)s", other=other))
     if leaf.field in ("year", "date"):
-        return Reason(f"of {paper.day.isoformat() if isinstance(paper.day, date) else 'its day'}")
-    value = paper.numbers[leaf.field] or 0
-    name = leaf.field[:-1] if value == 1 else leaf.field
-    return Reason(f"{value:,} {name}")
+        day = paper.day.isoformat() if isinstance(paper.day, date) else Sentence("its day")
+        return Reason(Sentence("of %(day)s", day=day))
+    return Reason(_of_number(leaf.field, paper.numbers[leaf.field] or 0))
 
 
 def _quoted(text: str) -> str:
@@ -78,9 +85,35 @@ def _spelled(label: Label, paper: Document) -> str:
     return next(exact, None) or next(inside, None) or label.value
 
 
+def _of_label(leaf: Label, paper: Document) -> Sentence:
+    if leaf.field == "has":
+        return PROPERTY_NAMES[leaf.value]
+    name = _spelled(leaf, paper)
+    match leaf.field:
+        case "cat":
+            return Sentence("category %(name)s", name=name)
+        case "source":
+            return Sentence("listed by %(name)s", name=name)
+    return Sentence("id %(name)s", name=name)
+
+
+def _of_number(field: str, count: int) -> Sentence:
+    one = {"votes": Sentence("1 vote"), "stars": Sentence("1 star"), "comments": Sentence("1 comment")}
+    if count == 1:
+        return one[field]
+    match field:
+        case "votes":
+            return Sentence("%(count)s votes", count=count)
+        case "stars":
+            return Sentence("%(count)s stars", count=count)
+    return Sentence("%(count)s comments", count=count)
+
+
 @lru_cache(maxsize=1_000)
-def _where(fields: tuple[str, ...]) -> str:
+def _where(fields: tuple[str, ...]) -> Sentence:
     """ "in the title and abstract", not "in the title and in the abstract"."""
-    first, *more = (FIELD_NAMES[field] for field in fields)
-    rest = [name.removeprefix("in the ") for name in more]
-    return ", ".join([first, *rest[:-1]]) + (f" and {rest[-1]}" if rest else "")
+    said = FIELD_NAMES[fields[0]][0]
+    rest = [FIELD_NAMES[field][1] for field in fields[1:]]
+    for name in rest[:-1]:
+        said = Sentence("%(said)s, %(more)s", said=said, more=name)
+    return Sentence("%(said)s and %(more)s", said=said, more=rest[-1]) if rest else said

@@ -35,6 +35,7 @@ class Entry:
 class Feed:
     """`url` is the page that the feed follows, `address` the feed's own; `at` is the time of an empty one."""
 
+    language: str
     title: str
     description: str
     url: str
@@ -74,7 +75,7 @@ def _xml(feed: Feed, kind: type[SyndicationFeed]) -> bytes:
         title=prose.tidy(feed.title),
         link=feed.url,
         description=prose.tidy(feed.description),
-        language="en",
+        language=feed.language,
         author_name=prose.tidy(feed.title) if kind is _Atom else None,
         feed_url=feed.address,
         feed_guid=feed.address,
@@ -106,7 +107,7 @@ def _json(feed: Feed) -> bytes:
         "description": prose.tidy(feed.description),
         "home_page_url": feed.url,
         "feed_url": feed.address,
-        "language": "en",
+        "language": feed.language,
         "items": [
             {
                 "id": entry.url,

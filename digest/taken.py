@@ -22,7 +22,13 @@ class Taken(NamedTuple):
     #: Times that it was handed over, with this one once it is taken.
     attempts: int
     format: str
+    language: str
     created_at: datetime
+
+    @property
+    def press(self) -> tuple[int, str]:
+        """What letters have in common that one press writes: edition and language."""
+        return self.edition, self.language
 
     @property
     def domain(self) -> str:
@@ -31,4 +37,4 @@ class Taken(NamedTuple):
 
 #: The columns of Delivery for it, in order.
 COLUMNS = ("pk", "batch_id", "edition_id", "subscriber_id", "email", "day", "sections", "papers_count", "attempts",
-           "subscriber__format", "created_at")  # fmt: skip
+           "subscriber__format", "subscriber__language", "created_at")  # fmt: skip

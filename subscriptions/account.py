@@ -10,14 +10,16 @@ from django.db.models import Model
 from subscriptions import consent, suppression, throttle
 from subscriptions.consent import READABLE, Expired
 from subscriptions.models import Consent, Move, Notice, Subscriber
-from subscriptions.records import WORDINGS, Visit, owe, record
+from subscriptions.records import Visit, owe, record, wording
 
 MOVE_WITHIN = timedelta(hours=72)
 
 
 def export(subscriber: Subscriber) -> dict[str, Any]:
     """Every row about a subscriber, as values for JSON: its own, and those of all tables that point to it."""
-    rows: dict[str, Any] = {"subscriber": _values(subscriber), "suppression": None, "wordings": WORDINGS}
+    versions = subscriber.consents.order_by().values_list("text_version", flat=True).distinct()
+    wordings = {version: wording(version) for version in versions}
+    rows: dict[str, Any] = {"subscriber": _values(subscriber), "suppression": None, "wordings": wordings}
     if found := suppression.find(subscriber.email):
         rows["suppression"] = _values(found)
     for relation in subscriber._meta.related_objects:

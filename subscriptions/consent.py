@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 
 from subscriptions import suppression, throttle, topics
 from subscriptions.models import MOST_TOPICS, Consent, Notice, Subscriber
-from subscriptions.records import TEXT_VERSION, Visit, owe, record, set_status
+from subscriptions.records import ENGLISH, TEXT_VERSION, Visit, owe, record, set_status
 from subscriptions.topics import Topic
 
 __all__ = [
@@ -36,6 +36,7 @@ class Wish:
     cadence: str = ""
     #: Of a new address only; an address that is known has its own.
     time_zone: str = ""
+    language: str = ENGLISH
 
 
 class Expired(Exception):
@@ -69,7 +70,7 @@ def subscribe(email: str, wish: Wish, *, now: datetime, visit: Visit, wait: time
     mailbox = throttle.mailbox_of(email)
     if not (throttle.may_ask(visit.ip, now=now) and throttle.may_mail(mailbox, Notice.Kind.CONFIRM, now=now)):
         return None
-    subscriber = _subscriber(email, mailbox, wish.time_zone, now=now)
+    subscriber = _subscriber(email, mailbox, wish, now=now)
     if is_barred(subscriber):
         return None
     asked = [[topic.name, topic.query] for topic in wish.topics[:MOST_TOPICS]]
@@ -226,7 +227,7 @@ def is_barred(subscriber: Subscriber) -> bool:
     return found.cause not in suppression.MENDABLE if found else subscriber.status == Subscriber.Status.SUPPRESSED
 
 
-def _subscriber(email: str, mailbox: str, time_zone: str, *, now: datetime) -> Subscriber:
+def _subscriber(email: str, mailbox: str, wish: Wish, *, now: datetime) -> Subscriber:
     known = find(email)
     if known is None:
         try:
@@ -236,7 +237,8 @@ def _subscriber(email: str, mailbox: str, time_zone: str, *, now: datetime) -> S
                     mailbox=mailbox,
                     status_changed_at=now,
                     created_at=now,
-                    time_zone=time_zone or settings.DIGEST_TIME_ZONE,
+                    time_zone=wish.time_zone or settings.DIGEST_TIME_ZONE,
+                    language=wish.language,
                 )
         except IntegrityError:  # somebody else was quicker
             known = find(email)

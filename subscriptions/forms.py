@@ -4,8 +4,11 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from subscriptions import mail
+from subscriptions.languages import translated
 from subscriptions.models import MOST_TOPICS, Subscriber
 from subscriptions.query import QueryError, parse
 from subscriptions.records import TEXT_VERSION, WORDINGS
@@ -26,7 +29,10 @@ class TopicsField(forms.CharField):
         text = super().clean(value)
         topics = [_topic(part) for part in split(text)]
         if len(topics) > MOST_TOPICS:
-            raise forms.ValidationError(f"There is room for {MOST_TOPICS} topics; these are {len(topics)}.")
+            raise forms.ValidationError(
+                gettext("There is room for %(most)s topics; these are %(count)s.")
+                % {"most": MOST_TOPICS, "count": len(topics)}
+            )
         return list({topic.name.lower(): topic for topic in topics}.values())
 
 
@@ -57,10 +63,22 @@ def readable(query: str) -> str:
     try:
         parse(query)
     except QueryError as error:
-        hint = f" Try: {error.suggestion}" if error.suggestion else ""
-        where = f" (at character {error.position + 1})" if error.position else ""
-        raise forms.ValidationError(f"“{query[:60]}”{where}: {error.message}{hint}", code="query") from error
+        raise forms.ValidationError(_complaint(query[:60], error), code="query") from error
     return query
+
+
+def _complaint(query: str, error: QueryError) -> str:
+    said = {"query": query, "place": error.position + 1, "why": translated(error.message)}
+    if error.position:
+        complaint = gettext("“%(query)s” (at character %(place)s): %(why)s") % said
+    else:
+        complaint = gettext("“%(query)s”: %(why)s") % said
+    return f"{complaint} {hint(error)}".rstrip()
+
+
+def hint(error: QueryError) -> str:
+    """What to try instead; "" where nothing suggests itself."""
+    return gettext("Try: %(suggestion)s") % {"suggestion": error.suggestion} if error.suggestion else ""
 
 
 def written(topics: list[Topic]) -> str:
@@ -73,27 +91,27 @@ def mailable(address: str) -> str:
     try:
         mail.one_address(address)
     except mail.Unwritable as error:
-        raise forms.ValidationError("Enter an address that letters can be sent to.", code="invalid") from error
+        raise forms.ValidationError(_("Enter an address that letters can be sent to."), code="invalid") from error
     return address
 
 
 class SignUp(forms.Form):
     email = forms.EmailField(
-        label="E-mail address",
+        label=_("E-mail address"),
         max_length=254,
         widget=forms.EmailInput(attrs={"placeholder": "you@example.org", "autocomplete": "email"}),
     )
     topics = TopicsField(
-        label="Topics, if you like",
+        label=_("Topics, if you like"),
         required=False,
         max_length=20_000,
         widget=forms.TextInput(
             attrs={"placeholder": "world models, robot* -medical", "autocomplete": "off", "list": "topic-suggestions"}
         ),
-        help_text="With commas between. Without any you get the day's trending papers.",
+        help_text=_("With commas between. Without any you get the day's trending papers."),
     )
     cadence = forms.ChoiceField(
-        label="How often", required=False, choices=[(choice.value, choice.label) for choice in AT_ONCE]
+        label=_("How often"), required=False, choices=[(choice.value, choice.label) for choice in AT_ONCE]
     )
     #: A script fills these in; nothing is missing without.
     time_zone = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
@@ -102,7 +120,9 @@ class SignUp(forms.Form):
     #: Left empty by people, who do not see it; whoever fills it in is answered as everybody is.
     website = forms.CharField(required=False, widget=forms.TextInput(attrs={"tabindex": "-1", "autocomplete": "off"}))
 
-    wording = WORDINGS[TEXT_VERSION]
+    @property
+    def wording(self) -> str:
+        return translated(WORDINGS[TEXT_VERSION])
 
     def clean_email(self) -> str:
         return mailable(self.cleaned_data["email"])

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 from subscriptions.query import QueryError, parse
 
@@ -42,15 +43,15 @@ class Subscriber(models.Model):
         SUPPRESSED = "suppressed"
 
     class Cadence(models.TextChoices):
-        DAILY = "daily", "every day"
-        WEEKDAYS = "weekdays", "Monday to Friday"
-        CHOSEN = "chosen", "on chosen days"
-        WEEKLY = "weekly", "once a week"
-        MONTHLY = "monthly", "once a month"
+        DAILY = "daily", _("every day")
+        WEEKDAYS = "weekdays", _("Monday to Friday")
+        CHOSEN = "chosen", _("on chosen days")
+        WEEKLY = "weekly", _("once a week")
+        MONTHLY = "monthly", _("once a month")
 
     class Format(models.TextChoices):
-        HTML = "html", "HTML with text"
-        TEXT = "text", "plain text only"
+        HTML = "html", _("HTML with text")
+        TEXT = "text", _("plain text only")
 
     email = models.EmailField("address", max_length=254, help_text="As typed at sign-up.")
     mailbox = models.CharField(
@@ -144,11 +145,11 @@ class Consent(models.Model):
         SUPPRESSED = "suppressed"
 
     class Why(models.TextChoices):
-        TOO_MANY = "too many", "Too many letters"
-        NOT_MINE = "not mine", "The papers were not for me"
-        ELSEWHERE = "elsewhere", "I read them elsewhere"
-        NOT_ASKED = "not asked", "I never asked for it"
-        OTHER = "other", "Something else"
+        TOO_MANY = "too many", _("Too many letters")
+        NOT_MINE = "not mine", _("The papers were not for me")
+        ELSEWHERE = "elsewhere", _("I read them elsewhere")
+        NOT_ASKED = "not asked", _("I never asked for it")
+        OTHER = "other", _("Something else")
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="consents")
     event = models.CharField(max_length=16, choices=Event.choices)

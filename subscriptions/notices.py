@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import override
 
 from subscriptions import domains, mail, throttle, tokens
 from subscriptions.mail import Outcome
@@ -104,10 +105,20 @@ def _path(notice: Notice, *, now: datetime) -> str:
 
 
 def letter(notice: Notice, *, now: datetime) -> mail.Letter:
-    """The letter of a notice. It holds nothing that a visitor typed."""
+    """The letter of a notice, in the reader's language. It holds nothing that a visitor typed."""
+    with override(notice.subscriber.language):
+        return _letter(notice, now=now)
+
+
+def _letter(notice: Notice, *, now: datetime) -> mail.Letter:
     folder = f"email/{FOLDERS[Notice.Kind(notice.kind)]}"
     url = settings.DIGEST_BASE_URL + _path(notice, now=now)
-    context = {"url": url, "name": settings.DIGEST_NAME, "site": settings.DIGEST_BASE_URL}
+    context = {
+        "url": url,
+        "name": settings.DIGEST_NAME,
+        "site": settings.DIGEST_BASE_URL,
+        "LANGUAGE_CODE": notice.subscriber.language,
+    }
     return mail.Letter.of(
         to=address(notice),
         subject=render_to_string(f"{folder}/subject.txt", context).strip(),

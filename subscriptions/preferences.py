@@ -4,8 +4,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.forms.formsets import BaseFormSet
 from django.http import QueryDict
+from django.utils.dates import WEEKDAYS
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from subscriptions import builder
 from subscriptions.forms import LONGEST_NAME, ZONES, mailable, readable
@@ -13,8 +17,7 @@ from subscriptions.interests import LARGEST
 from subscriptions.models import MOST_TOPICS, Consent, Subscriber
 from subscriptions.topics import Topic
 
-WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-DAYS = [(str(number), name) for number, name in enumerate(WEEKDAYS)]
+DAYS = [(str(number), name) for number, name in WEEKDAYS.items()]
 LONGEST_PAUSE = timedelta(days=366)
 PREFIX = "topic"
 MOST_VOTES = 1_000_000
@@ -25,12 +28,12 @@ LONGEST_TEXT = 500_000
 class TopicRow(forms.Form):
     """One topic, as text."""
 
-    name = forms.CharField(max_length=LONGEST_NAME, required=False)
+    name = forms.CharField(label=_("Name"), max_length=LONGEST_NAME, required=False)
     query = forms.CharField(
-        label="Query", max_length=2_000, widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"})
+        label=_("Query"), max_length=2_000, widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"})
     )
-    most = forms.IntegerField(label="Papers at most", min_value=1, max_value=100, required=False)
-    place = forms.IntegerField(label="Place", min_value=0, max_value=999, required=False)
+    most = forms.IntegerField(label=_("Papers at most"), min_value=1, max_value=100, required=False)
+    place = forms.IntegerField(label=_("Place"), min_value=0, max_value=999, required=False)
     muted = forms.BooleanField(required=False)
 
     def clean_query(self) -> str:
@@ -46,7 +49,9 @@ class TopicRows(BaseFormSet):  # type: ignore[type-arg]
         names = [topic.name.lower() for topic in self.topics()]
         for name in names:
             if names.count(name) > 1:
-                raise forms.ValidationError(f"Two topics are called “{name}”. Names tell topics apart.")
+                raise forms.ValidationError(
+                    gettext("Two topics are called “%(name)s”. Names tell topics apart.") % {"name": name}
+                )
 
     def topics(self) -> list[Topic]:
         rows = [form.cleaned_data for form in self.forms if form not in self.deleted_forms]
@@ -91,22 +96,27 @@ def posted_topics(data: QueryDict) -> TopicRows:
 class Builder(forms.Form):
     """A topic for people who would rather not write the topic language."""
 
-    name = forms.CharField(max_length=LONGEST_NAME, required=False, help_text="As it stands over its papers.")
+    name = forms.CharField(
+        label=_("Name"), max_length=LONGEST_NAME, required=False, help_text=_("As it stands over its papers.")
+    )
     every = forms.CharField(
-        label="All of these words",
+        label=_("All of these words"),
         max_length=400,
         required=False,
-        help_text='Phrases in quotation marks: "world model"',
+        help_text=_('Phrases in quotation marks: "world model"'),
     )
-    some = forms.CharField(label="At least one of these", max_length=400, required=False)
-    none = forms.CharField(label="None of these", max_length=400, required=False)
-    authors = forms.CharField(max_length=400, required=False, help_text="With commas between.")
-    categories = forms.CharField(label="arXiv categories", max_length=200, required=False, help_text="cs.CL, cs.RO")
+    some = forms.CharField(label=_("At least one of these"), max_length=400, required=False)
+    none = forms.CharField(label=_("None of these"), max_length=400, required=False)
+    authors = forms.CharField(label=_("Authors"), max_length=400, required=False, help_text=_("With commas between."))
+    categories = forms.CharField(label=_("arXiv categories"), max_length=200, required=False, help_text="cs.CL, cs.RO")
     about = forms.CharField(
-        label="About, in your own words", max_length=300, required=False, help_text="Finds papers close in meaning."
+        label=_("About, in your own words"),
+        max_length=300,
+        required=False,
+        help_text=_("Finds papers close in meaning."),
     )
-    votes = forms.IntegerField(label="Votes at least", min_value=0, max_value=MOST_VOTES, required=False)
-    has_code = forms.BooleanField(label="Only papers with code", required=False)
+    votes = forms.IntegerField(label=_("Votes at least"), min_value=0, max_value=MOST_VOTES, required=False)
+    has_code = forms.BooleanField(label=_("Only papers with code"), required=False)
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -116,7 +126,7 @@ class Builder(forms.Form):
         name = parts.pop("name")
         query = builder.query(builder.Parts(**parts))
         if not query:
-            raise forms.ValidationError("Fill in at least one field.")
+            raise forms.ValidationError(gettext("Fill in at least one field."))
         values["topic"] = Topic(name or query[:LONGEST_NAME], readable(query))
         return values
 
@@ -124,29 +134,36 @@ class Builder(forms.Form):
 class Preferences(forms.ModelForm):  # type: ignore[type-arg]
     """When letters come, and what is in them."""
 
-    time_zone = forms.TypedChoiceField(choices=[(zone, zone.replace("_", " ")) for zone in ZONES])
-    cadence = forms.ChoiceField(label="How often", choices=Subscriber.Cadence.choices)
-    weekday = forms.TypedChoiceField(label="Day, if once a week", coerce=int, choices=DAYS, required=False)
+    time_zone = forms.TypedChoiceField(label=_("Time zone"), choices=[(zone, zone.replace("_", " ")) for zone in ZONES])
+    cadence = forms.ChoiceField(label=_("How often"), choices=Subscriber.Cadence.choices)
+    weekday = forms.TypedChoiceField(label=_("Day, if once a week"), coerce=int, choices=DAYS, required=False)
     days = forms.TypedMultipleChoiceField(
-        label="Days, if on chosen days", coerce=int, choices=DAYS, required=False, widget=forms.CheckboxSelectMultiple
+        label=_("Days, if on chosen days"),
+        coerce=int,
+        choices=DAYS,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
     )
     send_hour = forms.TypedChoiceField(
-        label="Not before", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)]
+        label=_("Not before"), coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)]
     )
     min_votes = forms.IntegerField(
-        label="Votes at least",
+        label=_("Votes at least"),
         min_value=0,
         max_value=MOST_VOTES,
         required=False,
-        help_text="Of papers in your topics; 0 takes all.",
+        help_text=_("Of papers in your topics; 0 takes all."),
     )
+
+    language = forms.ChoiceField(label=_("Language of letters"), choices=settings.LANGUAGES, required=False)
 
     class Meta:
         model = Subscriber
         fields = [
             "cadence", "send_hour", "time_zone", "max_papers", "min_votes", "wants_trending", "wants_cross_lists",
-            "wants_replacements", "wants_empty", "format",
+            "wants_replacements", "wants_empty", "format", "language",
         ]  # fmt: skip
+        labels = {"max_papers": _("Papers at most"), "format": _("Format")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -154,13 +171,16 @@ class Preferences(forms.ModelForm):  # type: ignore[type-arg]
         self.initial["days"] = [number for number in range(7) if bits >> number & 1]
         self.initial["weekday"] = self.initial["days"][0] if self.initial["days"] else 0
 
+    def clean_language(self) -> str:
+        return str(self.cleaned_data["language"] or self.instance.language)
+
     def clean_min_votes(self) -> int:
         return self.cleaned_data["min_votes"] or 0
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if values.get("cadence") == Subscriber.Cadence.CHOSEN and not values.get("days"):
-            self.add_error("days", "Choose at least one day.")
+            self.add_error("days", gettext("Choose at least one day."))
         return values
 
     def values(self) -> dict[str, Any]:
@@ -176,7 +196,7 @@ class Preferences(forms.ModelForm):  # type: ignore[type-arg]
 
 class Pause(forms.Form):
     until = forms.DateField(
-        label="Letters start again on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        label=_("Letters start again on"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
 
     def __init__(self, *args: Any, today: date, **kwargs: Any) -> None:
@@ -186,16 +206,16 @@ class Pause(forms.Form):
     def clean_until(self) -> date:
         until: date = self.cleaned_data["until"]
         if not self.today < until <= self.today + LONGEST_PAUSE:
-            raise forms.ValidationError("Choose a day after today, within a year.")
+            raise forms.ValidationError(gettext("Choose a day after today, within a year."))
         return until
 
 
 class Import(forms.Form):
     """A list or a library, as a file or as text."""
 
-    file = forms.FileField(label="A file", required=False)
+    file = forms.FileField(label=_("A file"), required=False)
     text = forms.CharField(
-        label="Or its text",
+        label=_("Or its text"),
         required=False,
         max_length=LONGEST_TEXT,
         strip=False,
@@ -205,7 +225,7 @@ class Import(forms.Form):
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if not values.get("file") and not (values.get("text") or "").strip():
-            raise forms.ValidationError("Choose a file, or paste its text.")
+            raise forms.ValidationError(gettext("Choose a file, or paste its text."))
         return values
 
     def content(self) -> bytes:
@@ -217,7 +237,7 @@ class Import(forms.Form):
 
 class Address(forms.Form):
     email = forms.EmailField(
-        label="New e-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label=_("New e-mail address"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
     )
 
     def clean_email(self) -> str:
@@ -227,5 +247,7 @@ class Address(forms.Form):
 class Leave(forms.Form):
     """Why somebody leaves, if they like to say."""
 
-    why = forms.ChoiceField(label="Why, if you like to say", required=False, choices=[("", "–"), *Consent.Why.choices])
-    comment = forms.CharField(label="In your own words", required=False, max_length=300)
+    why = forms.ChoiceField(
+        label=_("Why, if you like to say"), required=False, choices=[("", "–"), *Consent.Why.choices]
+    )
+    comment = forms.CharField(label=_("In your own words"), required=False, max_length=300)

@@ -5,14 +5,21 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from subscriptions.models import Consent, Move, Notice, Subscriber
+from django.utils.translation import override
 
-#: The words under the sign-up form, by the name that records keep. New words get a new name; old ones stay.
+from subscriptions.languages import translated
+from subscriptions.models import Consent, Move, Notice, Subscriber
+from subscriptions.sentences import Sentence
+
+#: The words under the sign-up form, by the name that records keep; with ".fr" behind it for what was shown in French.
+#: New words get a new name; old ones stay.
 WORDINGS = {
-    "2026-11": "One letter asks you to confirm. Every letter has a link to leave. "
-    "Your address is used for nothing else.",
+    "2026-11": Sentence(
+        "One letter asks you to confirm. Every letter has a link to leave. Your address is used for nothing else."
+    ),
 }
 TEXT_VERSION = "2026-11"
+ENGLISH = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +29,14 @@ class Visit:
     ip: str | None = None
     user_agent: str = ""
     form_url: str = ""
+    language: str = ENGLISH
+
+
+def wording(version: str) -> str:
+    """The words that a record's text_version names, in the language in which they were shown; "" for unknown ones."""
+    name, _, language = version.partition(".")
+    with override(language or ENGLISH):
+        return translated(WORDINGS.get(name, ""))
 
 
 def network_of(ip: str | None) -> str:
@@ -43,7 +58,7 @@ def record(subscriber: Subscriber, event: str, *, now: datetime, visit: Visit, *
         network=network_of(visit.ip),
         user_agent=_storable(visit.user_agent, 300),
         form_url=_storable(visit.form_url, 200),
-        text_version=TEXT_VERSION,
+        text_version=TEXT_VERSION if visit.language == ENGLISH else f"{TEXT_VERSION}.{visit.language}",
         **more,
     )
 

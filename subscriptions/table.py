@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from subscriptions import mime
 from subscriptions.models import Consent
-from subscriptions.records import WORDINGS
+from subscriptions.records import wording
 
 FIELDS = ("subscriber__email", "event", "at", "topics", "cadence", "detail", "why", "comment", "form_url", "ip",
           "user_agent", "text_version")  # fmt: skip
@@ -32,7 +32,7 @@ def lines(rows: QuerySet[Consent]) -> Iterator[str]:
     writer = csv.writer(_Line())
     yield writer.writerow(COLUMNS)
     for row in rows.order_by("pk").values_list(*FIELDS).iterator(chunk_size=CHUNK):
-        yield writer.writerow([_cell(value) for value in (*row, WORDINGS.get(row[-1], ""))])
+        yield writer.writerow([_cell(value) for value in (*row, wording(row[-1]))])
 
 
 def _cell(value: object) -> str:

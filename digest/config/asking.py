@@ -1,17 +1,16 @@
 """What a request asks for: which page, in which language, in which form."""
 
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import parse_cookie
-from django.utils.translation import get_language_from_request
+
+from digest.config import languages
+from digest.config.languages import LONGEST
 
 Environ = dict[str, Any]
-#: No longer address is looked up, and no longer header is understood.
-LONGEST = 2048
 
 
 class Key(NamedTuple):
@@ -30,14 +29,15 @@ def key_of(environ: Environ) -> Key | None:
         return None
     cookies = environ.get("HTTP_COOKIE", "")
     path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
-    # Whoever is signed in is asked for by Django itself, whatever the page.
+    # Whoever is signed in is asked for by Django itself, whatever the page; no longer address is looked up.
     if settings.SESSION_COOKIE_NAME in cookies or len(path) + len(query) > LONGEST:
         return None
     scheme = environ["wsgi.url_scheme"]
     if settings.DIGEST_BEHIND_PROXY:
         scheme += environ.get("HTTP_X_FORWARDED_PROTO", "")
     host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
-    return Key(host, scheme, path, query, _language(cookies, environ.get("HTTP_ACCEPT_LANGUAGE", "")))
+    language = languages.of(path, cookies, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    return Key(host, scheme, path, query, language)
 
 
 def is_usual(key: Key) -> bool:
@@ -58,25 +58,6 @@ def is_anybody(environ: Environ) -> bool:
 
 def _without_language(cookies: str) -> bool:
     return bool(cookies) and bool(parse_cookie(cookies).keys() - {settings.LANGUAGE_COOKIE_NAME})
-
-
-def _language(cookies: str, accepted: str) -> str:
-    """The language that Django's LocaleMiddleware will choose; "" where it is not there to choose."""
-    if not chooses_language():
-        return ""
-    chosen = parse_cookie(cookies).get(settings.LANGUAGE_COOKIE_NAME, "") if cookies else ""
-    return _negotiated(chosen[:20], accepted if len(accepted) <= LONGEST else "")
-
-
-def chooses_language() -> bool:
-    return "django.middleware.locale.LocaleMiddleware" in settings.MIDDLEWARE
-
-
-@lru_cache(maxsize=512)
-def _negotiated(chosen: str, accepted: str) -> str:
-    cookies = {settings.LANGUAGE_COOKIE_NAME: chosen} if chosen else {}
-    request = SimpleNamespace(COOKIES=cookies, META={"HTTP_ACCEPT_LANGUAGE": accepted})
-    return get_language_from_request(request)  # type: ignore[arg-type]
 
 
 def accepts_gzip(header: str) -> bool:

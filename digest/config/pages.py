@@ -247,7 +247,7 @@ def _is_for_everybody(status: str, headers: Headers) -> bool:
         given[name.lower()] = f"{given[name.lower()]}, {value}" if name.lower() in given else value
     control = {part.strip() for part in given.get("cache-control", "").lower().split(",")}
     varies = {part.strip() for part in given.get("vary", "").lower().split(",")} - {""}
-    known = {"accept-encoding", "accept-language"} if asking.chooses_language() else {"accept-encoding"}
+    known = {"accept-encoding", "accept-language"}
     return (
         status.startswith("200 ")
         and "public" in control

@@ -242,6 +242,7 @@ MIDDLEWARE = [
     "digest.config.site.forbid",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "digest.config.languages.speak",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -263,6 +264,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "digest.config.site.site",
             ],
+            "builtins": ["django.templatetags.i18n", "django.templatetags.l10n"],
         },
     }
 ]
@@ -285,6 +287,9 @@ if not DEBUG:
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+#: Each in its own words; their sentences are in locale/.
+LANGUAGES = [("en", "English"), ("fr", "français")]
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.translation import get_language
 
 #: Pages, admin among them, need nothing from elsewhere and nothing inline. The outbox shows letters in frames.
 POLICY = (
@@ -21,6 +22,8 @@ def site(request: HttpRequest) -> dict[str, object]:
         "site_url": settings.DIGEST_BASE_URL,
         "debug": settings.DEBUG,
         "pinned_day": settings.DIGEST_TODAY,
+        "languages": settings.LANGUAGES,
+        "LANGUAGE_CODE": get_language(),
     }
 
 

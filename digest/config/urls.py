@@ -6,6 +6,8 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.decorators.http import require_safe
 
+from digest.config import languages
+
 
 @require_safe
 def icon(request: HttpRequest) -> HttpResponse:
@@ -18,6 +20,7 @@ urlpatterns = [
     *reports,
     path("favicon.ico", icon),
     path("admin/", admin.site.urls),
+    path("language", languages.choose, name="language"),
     path("", include("subscriptions.urls")),
     path("", include("digest.urls")),  # its API answers every other /api/ address
 ]

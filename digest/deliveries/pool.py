@@ -63,7 +63,7 @@ class Pool:
         self._back: deque[tuple[Job, Taken]] = deque()
         self._out: dict[int, Taken] = {}
         self._verdicts: list[tuple[Taken, Verdict]] = []
-        self._presses: dict[int, Press] = {}  # those of the letters that are ready
+        self._presses: dict[tuple[int, str], Press] = {}  # those of the letters that are ready
         self._slice, self._given, self._since_clear = SMALLEST, 0, 0
         now = clock()
         self._sliced_at = self._taken_at = self._refilled_at = now
@@ -176,9 +176,9 @@ class Pool:
         moments = {row.delivery: moment for moment, row in chosen}
         taken = ledger.take([row for _, row in chosen], worker=self.worker, now=now, today=self.today)
         self._held.taken(taken)
-        for edition in {row.edition for row in taken}:
-            self._presses[edition] = self.presses.of(edition, now=now)
-            self._presses[edition].prepare(row.sections for row in taken if row.edition == edition)
+        for press, first in {row.press: row for row in taken}.items():
+            self._presses[press] = self.presses.of(first, now=now)
+            self._presses[press].prepare(row.sections for row in taken if row.press == press)
         if not self._waiting():
             self._taken_at = now
         limits = {} if settings.DIGEST_MAIL_RATE else settings.DIGEST_MAIL_DOMAIN_RATES
@@ -239,7 +239,7 @@ class Pool:
     def _write(self, row: Taken) -> Job | None:
         """The letter; one that cannot be written fails alone."""
         try:
-            letter = self._presses[row.edition].write(row)
+            letter = self._presses[row.press].write(row)
             return Job(row.delivery, letter, letter.as_bytes(now=self.clock()))
         except (Unwritable, LookupError, TypeError, ValueError) as error:
             reason = f"The letter could not be written: {type(error).__name__}: {error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from digest.models.papers import Paper
 from subscriptions.models import Subscriber
@@ -20,9 +21,9 @@ class Feedback(models.Model):
     """One reader's word on one paper. It tunes the order of that reader's letters and hides nothing."""
 
     class Kind(models.TextChoices):
-        MORE = "more", "more like this"
-        LESS = "less", "less like this"
-        SAVED = "saved"
+        MORE = "more", _("more like this")
+        LESS = "less", _("less like this")
+        SAVED = "saved", _("Saved")
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="feedback")
     paper = models.ForeignKey(Paper, on_delete=models.CASCADE, related_name="feedback")

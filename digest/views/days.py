@@ -7,15 +7,19 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext
 
 from digest import archive, cards, keeping, periods, prose
 from digest.models import Edition
 from digest.periods import Kind, Period
-from digest.views.page import Missing, canonical, page, part
+from digest.views.page import Missing, canonical, page, papers, part
 from subscriptions import clock
 from subscriptions.forms import SignUp
+from subscriptions.languages import translated
+from subscriptions.sentences import Sentence
 
 _VIEWS = {Kind.DAY: "edition", Kind.WEEK: "week", Kind.MONTH: "month"}
+_OTHERS = {Kind.DAY: Sentence("Other days"), Kind.WEEK: Sentence("Other weeks"), Kind.MONTH: Sentence("Other months")}
 
 
 @page
@@ -66,8 +70,9 @@ def trending(request: HttpRequest) -> HttpResponse:
     context = {
         "page": shown,
         "cards": cards.of_papers(archive.in_order(keys), archive.featured(keys, today=today)),
-        "title": "Trending papers",
-        "description": f"What is most noticed now of the papers of the last {archive.TRENDING_DAYS} days.",
+        "title": gettext("Trending papers"),
+        "description": gettext("What is most noticed now of the papers of the last %(days)s days.")
+        % {"days": archive.TRENDING_DAYS},
         "canonical": canonical(reverse("trending"), shown),
         "days": archive.TRENDING_DAYS,
         **_tabs(Kind.DAY, _anchor(today), today),
@@ -83,7 +88,7 @@ def pick(request: HttpRequest) -> HttpResponse:
     try:
         day = periods.parse(Kind.DAY, request.GET.get("day", "")).first
     except ValueError as error:
-        raise Missing(str(error), status=400) from error
+        raise Missing(translated(error.args[0]), status=400) from error
     return redirect(_VIEWS[kind], str(periods.of(kind, day)))
 
 
@@ -91,9 +96,9 @@ def _period(kind: Kind, text: str) -> Period:
     try:
         period = periods.parse(kind, text)
     except ValueError as error:
-        raise Missing(str(error)) from error
+        raise Missing(translated(error.args[0])) from error
     if period.first > clock.today():
-        raise Missing(f"The {kind} {period} is still to come.")
+        raise Missing(gettext("%(period)s is still to come.") % {"period": period})
     return period
 
 
@@ -101,7 +106,7 @@ def _back(period: Period) -> HttpResponse:
     """To the last period before that has an edition."""
     before = archive.before(period.first, today=clock.today())
     if before is None:
-        raise Missing(f"There is no edition for {period}, nor any before it.")
+        raise Missing(gettext("There is no edition for %(period)s, nor any before it.") % {"period": period})
     return redirect(_VIEWS[period.kind], str(periods.of(period.kind, before.date)))
 
 
@@ -113,7 +118,7 @@ def _edition(request: HttpRequest, found: Edition | None, path: str, *, form: Si
         shown = part(request, archive.of_edition(found))
         context |= {
             "page": shown,
-            "count": prose.count(shown.paginator.count, "paper"),
+            "count": papers(shown.paginator.count),
             "cards": cards.of_edition(list(shown.object_list), day=found.date),
             "intro": mark_safe(prose.markdown(found.intro)),
             "name": _name(periods.of(Kind.DAY, found.date)),
@@ -122,8 +127,12 @@ def _edition(request: HttpRequest, found: Edition | None, path: str, *, form: Si
             **_tabs(Kind.DAY, found.date, today),
         }
         if not form:
-            context["title"] = f"Papers of {date_format(found.date, 'j F Y')}"
-            context["description"] = f"{context['count']} of {context['name']}, the most noticed first."
+            day = date_format(found.date, "j F Y")
+            context["title"] = gettext("Papers of %(day)s") % {"day": day}
+            context["description"] = gettext("%(count)s of %(day)s, the most noticed first.") % {
+                "count": context["count"],
+                "day": context["name"],
+            }
     return render(request, "digest/edition.html", context)
 
 
@@ -134,14 +143,14 @@ def _span(request: HttpRequest, period: Period) -> HttpResponse:
         return _back(period)
     shown = part(request, archive.ordered(archive.shown(period.first, min(period.last, today)), archive.VOTES))
     featured = dict(shown.object_list)
-    name, count = _name(period), prose.count(shown.paginator.count, "paper")
+    name, count = _name(period), papers(shown.paginator.count)
     context = {
-        "period": period,
+        "others": translated(_OTHERS[period.kind]),
         "name": name,
-        "title": f"Papers of {name}",
+        "title": gettext("Papers of %(day)s") % {"day": name},
         "page": shown,
         "count": count,
-        "description": f"{count} of {name}, most votes first.",
+        "description": gettext("%(count)s of %(day)s, most votes first.") % {"count": count, "day": name},
         "cards": cards.of_papers(archive.in_order(featured), featured),
         "canonical": canonical(reverse(_VIEWS[period.kind], args=[str(period)]), shown),
         **_neighbours(period.kind, period.first, period.last, today),
@@ -165,14 +174,15 @@ def _name(period: Period, *, short: bool = False) -> str:
     """What people call a period; short for a link."""
     match period.kind:
         case Kind.DAY:
-            return date_format(period.first, "D j M" if short else "l, j F Y")
+            return date_format(period.first, gettext("D j M") if short else gettext("l, j F Y"))
         case Kind.MONTH:
             return date_format(period.first, "F Y")
     if short:
-        return f"Week of {date_format(period.first, 'j M')}"
+        return gettext("Week of %(day)s") % {"day": date_format(period.first, gettext("j M"))}
     first = "j" if period.first.month == period.last.month else "j F"
     first = first if period.first.year == period.last.year else "j F Y"
-    return f"{date_format(period.first, first)} to {date_format(period.last, 'j F Y')}"
+    span = {"first": date_format(period.first, first), "last": date_format(period.last, "j F Y")}
+    return gettext("%(first)s to %(last)s") % span
 
 
 def _tabs(kind: Kind, day: date, today: date) -> dict[str, object]:

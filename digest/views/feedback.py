@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -15,7 +16,7 @@ from subscriptions.tokens import Scope, TokenError
 
 _READS = {Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED}
 #: What each button does, in the order in which they stand.
-_ACTS = {**{kind.value: kind.label for kind in Feedback.Kind}, "saved": "save for later"}
+_ACTS = {"more": _("More like this"), "less": _("Less like this"), "saved": _("Save for later")}
 
 
 @never_cache

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.html import linebreaks
 from django.utils.http import http_date, quote_etag
+from django.utils.translation import get_language, gettext, override
 
 from digest import archive, cards, keeping, prose, search, stamps, syndication
 from digest.documents import documents, resolved
@@ -20,6 +21,8 @@ from digest.reasons import reasons
 from digest.syndication import Entry, Feed
 from digest.views.page import Missing, address, page
 from subscriptions import clock, tokens
+from subscriptions.forms import hint
+from subscriptions.languages import translated
 from subscriptions.models import Subscriber
 from subscriptions.query import QueryError, matches, parse
 from subscriptions.tokens import Scope, TokenError
@@ -43,12 +46,23 @@ def _daily(request: HttpRequest, form: str) -> HttpResponse:
     rows = [row for edition in editions for row in archive.of_edition(edition)[:MOST]][:MOST]
     notes = {row.paper_id: row.note for row in rows}
     papers = list({row.paper_id: row.paper for row in rows}.values())
-    return _answer(form, f"{settings.DIGEST_NAME}: the day's papers", "front", papers, notes=notes)
+    return _answer(
+        form,
+        gettext("%(site_name)s: the day's papers") % {"site_name": settings.DIGEST_NAME},
+        "front",
+        papers,
+        notes=notes,
+    )
 
 
 def _trending(request: HttpRequest, form: str) -> HttpResponse:
     keys = archive.trending(clock.today(), now=clock.now())
-    return _answer(form, f"{settings.DIGEST_NAME}: trending papers", "trending", archive.in_order(keys))
+    return _answer(
+        form,
+        gettext("%(site_name)s: trending papers") % {"site_name": settings.DIGEST_NAME},
+        "trending",
+        archive.in_order(keys),
+    )
 
 
 def _found(request: HttpRequest, form: str) -> HttpResponse:
@@ -58,8 +72,8 @@ def _found(request: HttpRequest, form: str) -> HttpResponse:
         parse(text)
         results = search.find(text, mode="words", sort="newest", most=MOST)
     except QueryError as error:
-        hint = f" Try: {error.suggestion}" if error.suggestion else ""
-        raise Missing(f"{error.message}{hint}", status=HTTPStatus.BAD_REQUEST) from error
+        sentence = f"{translated(error.message)} {hint(error)}".rstrip()
+        raise Missing(sentence, status=HTTPStatus.BAD_REQUEST) from error
     papers = archive.in_order([one.paper for one in results.found])
     return _answer(form, f"{settings.DIGEST_NAME}: {text}", "papers", papers, q=text)
 
@@ -70,17 +84,21 @@ def mine(request: HttpRequest, token: str, form: str) -> HttpResponse:
     try:
         key = tokens.read(token, Scope.FEED, now=clock.now())
     except TokenError as error:
-        raise Missing("This feed is not there any more: take its address anew from your subscription.") from error
+        raise Missing(
+            gettext("This feed is not there any more: take its address anew from your subscription.")
+        ) from error
     reader = Subscriber.objects.filter(pk=key, status__in=_READS).first()
     if reader is None:
-        raise Missing("This feed ended with the subscription.")
+        raise Missing(gettext("This feed ended with the subscription."))
     topics = _topics(reader)
     # Programs ask all day long: what cannot have changed is not put together again.
-    etag = quote_etag(sha256(f"{stamps.read()} {clock.today()} {topics}".encode()).hexdigest()[:32])
+    etag = quote_etag(sha256(f"{stamps.read()} {clock.today()} {topics} {reader.language}".encode()).hexdigest()[:32])
     response = get_conditional_response(request, etag=etag)
     if response is None:
-        papers, why = _by_topics(topics)
-        response = _answer(form, f"{settings.DIGEST_NAME}: your topics", "front", papers, why=why, token=token)
+        with override(reader.language):
+            papers, why = _by_topics(topics)
+            title = gettext("%(site_name)s: your topics") % {"site_name": settings.DIGEST_NAME}
+            response = _answer(form, title, "front", papers, why=why, token=token)
     response["ETag"] = etag
     patch_cache_control(response, private=True, no_cache=True)
     response["X-Robots-Tag"] = "noindex"
@@ -111,7 +129,7 @@ def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int
     for paper, document in zip(papers, documents(papers), strict=True):
         label, query = labels[paper.pk]
         match = matches(resolved(parse(query)), document)
-        because = ", ".join(map(str, reasons(match, document))) if match else ""
+        because = ", ".join(str(cards.worded(reason)) for reason in reasons(match, document)) if match else ""
         why[paper.pk] = f"{label}: {because}"
     return papers, why
 
@@ -126,8 +144,9 @@ def _answer(
     here = "search" if q else {"front": "daily"}.get(view, view)
     own = reverse("my_feed", args=[token, form]) if token else address(reverse("feed", args=[here, form]), q=q)
     feed = Feed(
+        language=get_language() or settings.LANGUAGE_CODE,
         title=title,
-        description="Papers, with what is known of each.",
+        description=gettext("Papers, with what is known of each."),
         url=site + address(reverse(view), q=q),
         address=site + own,
         at=clock.now().replace(hour=0, minute=0, second=0, microsecond=0),
@@ -152,10 +171,11 @@ def _entry(paper: Paper, *, at: datetime, note: str, why: str) -> Entry:
     if note:
         parts.append(prose.markdown(note))
     if paper.ai_summary:
-        parts.append(f"<p>{escape(paper.ai_summary)} <small>(AI summary)</small></p>")
+        mark = gettext("(AI summary)")
+        parts.append(f"<p>{escape(paper.ai_summary)} <small>{mark}</small></p>")
     parts.append(linebreaks(paper.abstract, autoescape=True))
     source = prose.link(paper.url)
-    links = (("Read it", source), ("PDF", cards.pdf(paper)), ("Code", prose.link(paper.code_url)))
+    links = ((gettext("Read it"), source), ("PDF", cards.pdf(paper)), (gettext("Code"), prose.link(paper.code_url)))
     shown = [f'<a href="{escape(url)}">{words}</a>' for words, url in links if url]
     parts.append(f"<p>{' · '.join(shown)}</p>" if shown else "")
     return Entry(

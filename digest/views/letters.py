@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from digest.letter import Press, subject
 from digest.models import Delivery, Edition
@@ -51,12 +52,12 @@ def letter(request: HttpRequest, token: str) -> HttpResponse:
     if found is None:
         raise TokenError
     row = Taken._make(found)
-    press = Press(Edition.objects.get(pk=row.edition))
+    press = Press(Edition.objects.get(pk=row.edition), row.language)
     press.prepare([row.sections])
     try:
         written = press.write(row)
     except Unwritable as error:
-        raise Missing("This letter cannot be shown: one of its papers cannot be written any more.") from error
+        raise Missing(gettext("This letter cannot be shown: one of its papers cannot be written any more.")) from error
     if written.html:
         response = HttpResponse(decode(written.html))
     else:

@@ -11,9 +11,11 @@ from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_safe
 
-from subscriptions.query import Query
+from subscriptions.languages import number, translated
+from subscriptions.query import Query, QueryError
 
 View = Callable[..., HttpResponse]
 PER_PAGE = 50
@@ -44,10 +46,23 @@ def part(request: HttpRequest, rows: Any, per_page: int = PER_PAGE) -> Page[Any]
     """The page of rows that `?p=` names, the first where it names none. Raises Missing for one that is not there."""
     asked = request.GET.get("p") or "1"
     paginator = Paginator(rows, per_page)
-    number = int(asked) if re.fullmatch(r"[1-9]\d{0,6}", asked, re.ASCII) else 0
-    if number not in paginator.page_range:
-        raise Missing(f"There is no page “{asked[:20]}” here: pages go from 1 to {paginator.num_pages:,}.")
-    return paginator.page(number)
+    wanted = int(asked) if re.fullmatch(r"[1-9]\d{0,6}", asked, re.ASCII) else 0
+    if wanted not in paginator.page_range:
+        raise Missing(
+            gettext("There is no page “%(asked)s” here: pages go from 1 to %(last)s.")
+            % {"asked": asked[:20], "last": number(paginator.num_pages)}
+        )
+    return paginator.page(wanted)
+
+
+def papers(count: int) -> str:
+    """ "1 paper", "1,204 papers"."""
+    return ngettext("%(count)s paper", "%(count)s papers", count) % {"count": number(count)}
+
+
+def told(error: QueryError) -> dict[str, str]:
+    """What a page says of a query that cannot be read, and a query to try instead, if there is one."""
+    return {"message": translated(error.message), "suggestion": error.suggestion}
 
 
 def address(path: str, **parameters: object) -> str:

@@ -8,12 +8,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext
 
 from digest import archive, cards, keeping, plots, prose, search
 from digest.models import Paper
 from digest.sources.identifiers import arxiv_id
 from digest.views.page import Missing, address, page, sign_up
 from subscriptions import clock
+from subscriptions.languages import number
 
 #: What identifiers are made of; anything else is not looked up.
 _PLAUSIBLE = re.compile(r"[\w./-]{1,64}", re.ASCII)
@@ -31,7 +33,10 @@ def paper(request: HttpRequest, text: str) -> HttpResponse:
     identifier = known[0] if known else text
     found = archive.paper(identifier) if _PLAUSIBLE.fullmatch(identifier) else None
     if found is None:
-        raise Missing(f"No paper “{text[:80]}” has been listed here. Search for words of its title instead.")
+        raise Missing(
+            gettext("No paper “%(id)s” has been listed here. Search for words of its title instead.")
+            % {"id": text[:80]}
+        )
     if identifier != text:
         return redirect("paper", identifier)
     return render(request, "digest/paper.html", _context(found, clock.today()))
@@ -82,11 +87,11 @@ def _links(found: Paper, card: cards.Card) -> list[dict[str, str]]:
     there = "arXiv" if cards.is_arxiv(found) else (urlsplit(url).hostname or "").removeprefix("www.")
     discussion = f"https://huggingface.co/papers/{found.identifier}" if found.discussion_id else ""
     rows = [
-        (f"Page at {there}", url),
+        (gettext("Page at %(site)s") % {"site": there}, url),
         ("PDF", card.pdf),
-        (f"Code{f' ★ {found.stars:,}' if found.stars else ''}", card.code),
-        ("Project page", card.project),
-        ("Discussion at Hugging Face", discussion),
+        (gettext("Code") + (f" ★ {number(found.stars)}" if found.stars else ""), card.code),
+        (gettext("Project page"), card.project),
+        (gettext("Discussion at Hugging Face"), discussion),
     ]
     return [{"name": name, "url": url} for name, url in rows if url]
 

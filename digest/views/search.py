@@ -1,5 +1,6 @@
 """Searching."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -7,22 +8,25 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
-from digest import archive, cards, keeping, narrow, prose, search
+from digest import archive, cards, keeping, narrow, search
 from digest.cards import Card
 from digest.models import Source
 from digest.search import Found, Results, Tier
 from digest.sources.identifiers import arxiv_id
 from digest.views import days
-from digest.views.page import Missing, address, as_topic, canonical, page, part, sign_up
+from digest.views.page import Missing, address, as_topic, canonical, page, part, sign_up, told
 from subscriptions import clock
+from subscriptions.languages import number, translated
 from subscriptions.query import QueryError
 
 PER_PAGE = 30
 #: Papers of a search at most.
 MOST = 1_000
-MODES = {"both": "words and meaning", "words": "words alone", "meaning": "meaning alone"}
-SORTS = {"relevance": "best first", "newest": "newest first", "votes": "most votes first"}
+MODES = {"both": _("words and meaning"), "words": _("words alone"), "meaning": _("meaning alone")}
+SORTS = {"relevance": _("best first"), "newest": _("newest first"), "votes": _("most votes first")}
 #: Characters of an address that somebody typed into the search box.
 LONGEST_ADDRESS = 200
 
@@ -44,7 +48,7 @@ def _results(request: HttpRequest) -> HttpResponse:
         try:
             return redirect(address(path, q=narrow.narrowed(text, request.GET.dict()), **said))
         except ValueError as error:
-            raise Missing(str(error), status=HTTPStatus.BAD_REQUEST) from error
+            raise Missing(translated(error.args[0]), status=HTTPStatus.BAD_REQUEST) from error
     if (known := _known(text)) is not None:
         return redirect("paper", known)
     context: dict[str, Any] = {"q": text, "mode": mode, "sort": sort, "modes": MODES, "sorts": SORTS,
@@ -53,18 +57,25 @@ def _results(request: HttpRequest) -> HttpResponse:
     try:
         found = search.find(text, mode=mode, sort=sort, most=MOST) if text else None
     except QueryError as error:
-        refused = {**context, "error": error, "title": "Search"}
+        refused = {**context, "error": told(error), "title": gettext("Search")}
         return render(request, "digest/search.html", refused, status=HTTPStatus.BAD_REQUEST)
     if found:
         context |= _found(request, found, canonical_path=canonical(path, q=text, **said))
-    return render(request, "digest/search.html", {"title": f"Search: {text[:100]}" if text else "Search", **context})
+    return render(request, "digest/search.html", {"title": _title(text), **context})
 
 
-def _choice(request: HttpRequest, name: str, known: dict[str, str]) -> str:
+def _title(text: str) -> str:
+    return gettext("Search: %(words)s") % {"words": text[:100]} if text else gettext("Search")
+
+
+def _choice(request: HttpRequest, name: str, known: Mapping[str, object]) -> str:
     """What was chosen, the first choice where nothing was."""
     said = request.GET.get(name) or next(iter(known))
     if said not in known:
-        raise Missing(f"{name} takes one of {', '.join(known)}.", status=HTTPStatus.BAD_REQUEST)
+        raise Missing(
+            gettext("%(name)s takes one of %(known)s.") % {"name": name, "known": ", ".join(known)},
+            status=HTTPStatus.BAD_REQUEST,
+        )
     return said
 
 
@@ -86,7 +97,7 @@ def _found(request: HttpRequest, found: Results, *, canonical_path: str) -> dict
     topic = as_topic(found.text, found.query)
     return {
         "results": found,
-        "error": found.error,
+        "error": told(found.error) if found.error else None,
         "page": shown,
         "parts": _parts(rows, made, shown.start_index()),
         "said": _said(found),
@@ -99,16 +110,28 @@ def _found(request: HttpRequest, found: Results, *, canonical_path: str) -> dict
 
 def _said(found: Results) -> str:
     """How much was found, in words."""
-    close = len(found.found) - found.exact
-    if found.exact == MOST:
-        return f"{MOST:,} papers or more match these words; these are the best of them."
-    is_close = "is" if close == 1 else "are"
-    if found.exact:
-        more = f"; {close:,} more {is_close} close" if close else ""
-        return f"{prose.count(found.exact, 'paper')} {'matches' if found.exact == 1 else 'match'} these words{more}."
+    exact, close = found.exact, len(found.found) - found.exact
+    if exact == MOST:
+        return gettext("%(count)s papers or more match these words; these are the best of them.") % {
+            "count": number(MOST)
+        }
+    counts = {"count": number(exact), "close": number(close)}
+    if exact and not close:
+        return ngettext("%(count)s paper matches these words.", "%(count)s papers match these words.", exact) % counts
+    if exact:
+        matching = ngettext("%(count)s paper matches these words", "%(count)s papers match these words", exact)
+        more = ngettext("%(close)s more is close", "%(close)s more are close", close)
+        return f"{matching}; {more}." % counts
     if close:
-        return f"No paper matches all of it; {close:,} {is_close} close."
-    return "No paper matches, and none is close. Try fewer words, or other ones."
+        return (
+            ngettext(
+                "No paper matches all of it; %(close)s is close.",
+                "No paper matches all of it; %(close)s are close.",
+                close,
+            )
+            % counts
+        )
+    return gettext("No paper matches, and none is close. Try fewer words, or other ones.")
 
 
 def _parts(rows: list[Found], made: list[Card], start: int) -> list[dict[str, object]]:

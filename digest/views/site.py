@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from digest import archive, keeping
 from digest.models import Paper
@@ -48,7 +49,7 @@ def sitemap_part(request: HttpRequest, name: str) -> HttpResponse:
         return _xml("urlset", "url", [(_whole(reverse("trending")), today.isoformat()), *found])
     kind, _, number = name.partition("-")
     if kind != "papers" or not number.isdecimal() or len(number) > 6:
-        raise Missing("There is no such part of the sitemap; its index names them all.")
+        raise Missing(gettext("There is no such part of the sitemap; its index names them all."))
     first = int(number) * MOST
     papers = Paper.objects.filter(pk__gt=first, pk__lte=first + MOST, is_sample=False).order_by("pk")
     rows = papers.values_list("identifier", "changed_at").iterator(chunk_size=10_000)

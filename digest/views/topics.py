@@ -6,12 +6,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
 
-from digest import archive, cards, keeping, plots, prose, search, suggestions
+from digest import archive, cards, keeping, plots, search, suggestions
 from digest.preview import DAYS
 from digest.preview import preview as preview_of
-from digest.views.page import address, as_topic, page, sign_up
+from digest.views.page import address, as_topic, page, sign_up, told
 from subscriptions import clock
+from subscriptions.languages import number
 from subscriptions.query import QueryError
 
 #: Papers shown; the numbers count all of them.
@@ -25,19 +27,19 @@ LONGEST_TYPED = 60
 def preview(request: HttpRequest) -> HttpResponse:
     """What the topic `?q=` would have found on each of the last days."""
     text = request.GET.get("q", "").replace("\x00", "").strip()
-    context: dict[str, object] = {"q": text, "days": DAYS, "title": "What a topic would have found",
+    context: dict[str, object] = {"q": text, "days": DAYS, "title": gettext("What a topic would have found"),
                                   "today": clock.today()}  # fmt: skip
     try:
         query = search.understood(text)
     except QueryError as error:
-        return render(request, "digest/preview.html", {**context, "error": error}, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "digest/preview.html", {**context, "error": told(error)}, status=HTTPStatus.BAD_REQUEST)
     found = preview_of(query, today=clock.today())
     newest = [(day, key) for day, papers in reversed(found.days) for key in papers][:MOST]
     featured = {key: day for day, key in newest}
     context |= {
         "preview": found,
         "rate": _rate(found.per_day),
-        "plot": plots.bars([(date_format(day, "D j M"), len(keys)) for day, keys in found.days]),
+        "plot": plots.bars([(date_format(day, gettext("D j M")), len(keys)) for day, keys in found.days]),
         "cards": cards.of_found(archive.in_order(featured), featured, query),
         "sign_up": sign_up(as_topic(text, query)),
         "search": address(reverse("papers"), q=text),
@@ -57,5 +59,7 @@ def suggest(request: HttpRequest) -> HttpResponse:
 def _rate(per_day: float) -> str:
     """ "About 4 papers a day", "About 2 papers a week"."""
     if per_day >= 1 or not per_day:
-        return f"About {prose.count(round(per_day), 'paper')} a day"
-    return f"About {prose.count(max(1, round(per_day * 5)), 'paper')} a week"
+        count = round(per_day)
+        return ngettext("About %(count)s paper a day", "About %(count)s papers a day", count) % {"count": number(count)}
+    count = max(1, round(per_day * 5))
+    return ngettext("About %(count)s paper a week", "About %(count)s papers a week", count) % {"count": number(count)}

@@ -3,6 +3,7 @@
 import re
 
 from subscriptions.interests.reference import Reference
+from subscriptions.sentences import Sentence
 
 _ENTRY = re.compile(r"@(\w+)\s*([{(])")
 _FIELD = re.compile(r"[\s,]*([\w-]+)\s*=\s*")
@@ -16,16 +17,17 @@ _LETTERS = {r"\ss": "ß", r"\o": "ø", r"\O": "Ø", r"\l": "ł", r"\L": "Ł", r"
 _LETTER = re.compile(r"\\(?:ss|o|O|l|L|ae|aa|AA)(?![A-Za-z])")
 
 
-def read(text: str) -> tuple[list[Reference], list[str]]:
+def read(text: str) -> tuple[list[Reference], list[Sentence]]:
     """The works, and what was not understood."""
     works: list[Reference] = []
-    left_out: list[str] = []
+    left_out: list[Sentence] = []
     at = 0
     while found := _ENTRY.search(text, at):
         kind = found[1].lower()
         end = _end(text, found.end(), "}" if found[2] == "{" else ")")
         if end < 0:
-            left_out.append(f"An entry is never closed: {text[found.start() : found.start() + 60].strip()}")
+            entry = text[found.start() : found.start() + 60].strip()
+            left_out.append(Sentence("An entry is never closed: %(entry)s", entry=entry))
             following = _NEXT.search(text, found.end())
             if following is None:
                 break
@@ -37,7 +39,7 @@ def read(text: str) -> tuple[list[Reference], list[str]]:
             if fields:
                 works.append(_reference(fields))
             else:
-                left_out.append(f"The entry {key.strip()[:60]} has no fields.")
+                left_out.append(Sentence("The entry %(key)s has no fields.", key=key.strip()[:60]))
         at = end + 1
     return works, left_out
 

@@ -5,22 +5,23 @@ import re
 from typing import Any
 
 from subscriptions.interests.reference import Reference, Unreadable
+from subscriptions.sentences import Sentence
 
 
-def read(text: str) -> tuple[list[Reference], list[str]]:
+def read(text: str) -> tuple[list[Reference], list[Sentence]]:
     """The works, and what was not understood. Raises Unreadable."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("This begins like JSON, and is none. Export the library once more.") from error
+        raise Unreadable(Sentence("This begins like JSON, and is none. Export the library once more.")) from error
     rows = value.get("items", [value]) if isinstance(value, dict) else value
     works: list[Reference] = []
-    left_out: list[str] = []
+    left_out: list[Sentence] = []
     for number, row in enumerate(rows if isinstance(rows, list) else [], start=1):
         if isinstance(row, dict) and isinstance(row.get("title", ""), str):
             works.append(Reference(row.get("title", ""), _names(row.get("author")), _words(row)))
         else:
-            left_out.append(f"Entry {number} is no work.")
+            left_out.append(Sentence("Entry %(number)s is no work.", number=number))
     return works, left_out
 
 

@@ -10,6 +10,7 @@ from subscriptions.builder import any_of, quoted, term
 from subscriptions.interests import bibtex, csl, opml, ris
 from subscriptions.interests.reference import Reference, Unreadable
 from subscriptions.query import QueryError, parse
+from subscriptions.sentences import Sentence
 
 LARGEST = 2_000_000
 MOST_TOPICS = 60
@@ -24,20 +25,26 @@ MOST_LINES, LONGEST_LINE = 1_000, 2_000
 class Interests:
     """`topics` are (name, query), each readable. `left_out` are lines that say what was not understood, and why."""
 
-    kind: str
+    kind: Sentence
     topics: tuple[tuple[str, str], ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[Sentence, ...]
 
 
 def read(content: bytes) -> Interests:
     """Raises Unreadable for a file that is too large, or broken as a whole."""
     if len(content) > LARGEST:
-        raise Unreadable(f"The file has {len(content):,} bytes; {LARGEST:,} can be read. Export a part of it.")
+        raise Unreadable(
+            Sentence(
+                "The file has %(size)s bytes; %(most)s can be read. Export a part of it.",
+                size=len(content),
+                most=LARGEST,
+            )
+        )
     text = _decoded(content)
     start = text.lstrip()[:2_000]
     if start.startswith("<"):
         feeds, left_out = opml.read(text)
-        return _interests("OPML", feeds, left_out)
+        return _interests(Sentence("OPML"), feeds, left_out)
     if start.startswith(("[", "{")):
         return _library("CSL-JSON", csl.read(text))
     if re.search(r"^[ \t]*@\w+[ \t]*[{(]", text, re.MULTILINE):
@@ -57,17 +64,19 @@ def _decoded(content: bytes) -> str:
         except UnicodeDecodeError:
             text = content.decode("cp1252", "replace")
     if "\0" in text:
-        raise Unreadable("This is no text. Export the library as BibTeX, RIS or CSL-JSON.")
+        raise Unreadable(Sentence("This is no text. Export the library as BibTeX, RIS or CSL-JSON."))
     return text
 
 
 def _keywords(text: str) -> Interests:
     """One topic a line or between commas: a query of the topic language as it stands, else a phrase."""
     found: list[tuple[str, str]] = []
-    left_out: list[str] = []
+    left_out: list[Sentence] = []
     lines = text.splitlines()
     if len(lines) > MOST_LINES:
-        left_out.append(f"{len(lines) - MOST_LINES} lines after the first {MOST_LINES:,}.")
+        left_out.append(
+            Sentence("%(count)s lines after the first %(most)s.", count=len(lines) - MOST_LINES, most=MOST_LINES)
+        )
     for line in lines[:MOST_LINES]:
         name, equals, query = line.partition(" = ")
         parts = [(name.strip(), query.strip())] if equals else [("", part) for part in _parts(line[:LONGEST_LINE])]
@@ -76,11 +85,11 @@ def _keywords(text: str) -> Interests:
                 parse(query)
             except QueryError as error:
                 if equals or not _is_plain(query):
-                    left_out.append(f"{query[:80]}: {error.message}")
+                    left_out.append(_refused(query[:80], error.message))
                     continue
                 query = quoted(query)
             found.append((name or query, query))
-    return _interests("a list of keywords", found, left_out)
+    return _interests(Sentence("a list of keywords"), found, left_out)
 
 
 def _parts(line: str) -> list[str]:
@@ -93,7 +102,7 @@ def _is_plain(text: str) -> bool:
     return any(sign.isalnum() for sign in text) and not any(sign in text for sign in '":()*')
 
 
-def _library(kind: str, found: tuple[Sequence[Reference], Sequence[str]]) -> Interests:
+def _library(kind: str, found: tuple[Sequence[Reference], Sequence[Sentence]]) -> Interests:
     """What a library is about: its keywords, the authors who come often, and its arXiv papers as examples."""
     references, left_out = found
     keywords = Counter(word for one in references for word in dict.fromkeys(map(_folded, one.keywords)))
@@ -107,19 +116,30 @@ def _library(kind: str, found: tuple[Sequence[Reference], Sequence[str]]) -> Int
     more = list(left_out)
     if silent:
         more.append(
-            f"{silent} of {len(references)} works have no keywords; what they are about cannot be told from them."
+            Sentence(
+                "%(silent)s of %(count)s works have no keywords; what they are about cannot be told from them.",
+                silent=silent,
+                count=len(references),
+            )
         )
     if len(keywords) > MOST_KEYWORDS:
-        more.append(f"{len(keywords) - MOST_KEYWORDS} keywords that come less often than the others.")
-    works = "1 work" if len(references) == 1 else f"{len(references)} works"
-    return _interests(f"{kind} with {works}", topics, more)
+        more.append(
+            Sentence("%(count)s keywords that come less often than the others.", count=len(keywords) - MOST_KEYWORDS)
+        )
+    if len(references) == 1:
+        return _interests(Sentence("%(kind)s with 1 work", kind=kind), topics, more)
+    return _interests(Sentence("%(kind)s with %(count)s works", kind=kind, count=len(references)), topics, more)
+
+
+def _refused(what: str, why: Sentence) -> Sentence:
+    return Sentence("%(what)s: %(why)s", what=what, why=why)
 
 
 def _folded(word: str) -> str:
     return " ".join(word.split()).casefold()
 
 
-def _interests(kind: str, topics: Iterable[tuple[str, str]], left_out: Sequence[str]) -> Interests:
+def _interests(kind: Sentence, topics: Iterable[tuple[str, str]], left_out: Sequence[Sentence]) -> Interests:
     """Each name once; what the topic language does not read, and what is too much, is left out and named."""
     kept: dict[str, tuple[str, str]] = {}
     out = list(left_out)
@@ -128,12 +148,12 @@ def _interests(kind: str, topics: Iterable[tuple[str, str]], left_out: Sequence[
         try:
             parse(query)
         except QueryError as error:
-            out.append(f"{name or query[:80]}: {error.message}")
+            out.append(_refused(name or query[:80], error.message))
             continue
         if len(kept) >= MOST_TOPICS and name.casefold() not in kept:
-            out.append(f"{name}: {MOST_TOPICS} topics are enough for one file.")
+            out.append(_refused(name, Sentence("%(most)s topics are enough for one file.", most=MOST_TOPICS)))
             continue
         kept.setdefault(name.casefold(), (name, query))
     if len(out) > MOST_LEFT_OUT:
-        out = [*out[:MOST_LEFT_OUT], f"… and {len(out) - MOST_LEFT_OUT} more."]
+        out = [*out[:MOST_LEFT_OUT], Sentence("… and %(count)s more.", count=len(out) - MOST_LEFT_OUT)]
     return Interests(kind, tuple(kept.values()), tuple(out))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 class Unreadable(ValueError):
-    """A file of which nothing can be read; the text says what to do."""
+    """A file of which nothing can be read; the text, a Sentence, says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

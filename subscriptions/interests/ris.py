@@ -3,14 +3,15 @@
 import re
 
 from subscriptions.interests.reference import Reference
+from subscriptions.sentences import Sentence
 
 _LINE = re.compile(r"([A-Z][A-Z0-9]) {1,2}- ?(.*)")
 
 
-def read(text: str) -> tuple[list[Reference], list[str]]:
+def read(text: str) -> tuple[list[Reference], list[Sentence]]:
     """The works, and what was not understood."""
     works: list[Reference] = []
-    left_out: list[str] = []
+    left_out: list[Sentence] = []
     title = ""
     authors: list[str] = []
     keywords: list[str] = []
@@ -18,7 +19,9 @@ def read(text: str) -> tuple[list[Reference], list[str]]:
         found = _LINE.fullmatch(line.strip("\ufeff").rstrip())
         if not found:
             if line.strip() and (not keywords or line[:1].strip()):
-                left_out.append(f"Line {number} is no line of RIS: {line.strip()[:60]}")
+                left_out.append(
+                    Sentence("Line %(number)s is no line of RIS: %(line)s", number=number, line=line.strip()[:60])
+                )
             continue
         tag, value = found[1], found[2].strip()
         if tag in {"TI", "T1"}:
@@ -31,7 +34,7 @@ def read(text: str) -> tuple[list[Reference], list[str]]:
             works.append(Reference(title, tuple(authors), tuple(keywords)))
             title, authors, keywords = "", [], []
     if title or authors or keywords:
-        left_out.append(f"The last work has no end (ER): {title[:60]}")
+        left_out.append(Sentence("The last work has no end (ER): %(title)s", title=title[:60]))
     return works, left_out
 
 

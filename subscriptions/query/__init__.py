@@ -14,7 +14,8 @@ Pure: no Django, no clock; papers come as `Document` values.
 
 from subscriptions.query.document import Document
 from subscriptions.query.match import Hit, Match, matches
-from subscriptions.query.parse import QueryError, parse
+from subscriptions.query.parse import parse
+from subscriptions.query.refusals import QueryError
 from subscriptions.query.tree import And, Label, Near, Not, Or, Query, Range, Term
 
 __all__ = [

@@ -7,6 +7,8 @@ from calendar import monthrange
 from datetime import date
 from functools import lru_cache
 
+from subscriptions.query import refusals
+from subscriptions.query.refusals import EXAMPLES, QueryError
 from subscriptions.query.tokens import FIELDS, OPERATORS, Token, tokens
 from subscriptions.query.tree import (
     LABEL_FIELDS,
@@ -24,6 +26,7 @@ from subscriptions.query.tree import (
     none_of,
 )
 from subscriptions.query.words import words
+from subscriptions.sentences import Sentence
 
 LONGEST = 2_000
 MOST_TERMS = 200
@@ -45,22 +48,15 @@ _ID = re.compile(
 )
 
 
-class QueryError(ValueError):
-    """A query that cannot be read. `position` and `length` count characters of the text as it was given.
-
-    `suggestion` is a whole query to try instead, or "" where none suggests itself.
-    """
-
-    def __init__(self, message: str, *, position: int = 0, length: int = 0, suggestion: str = "") -> None:
-        super().__init__(message)
-        self.message, self.position, self.length, self.suggestion = message, position, length, suggestion
-
-
 def parse(text: str) -> Query:
     """Read a query of the topic language. Raises QueryError."""
     if len(text) > LONGEST:
         raise QueryError(
-            f"A query may have {LONGEST:,} characters; this one has {len(text):,}. Make two topics of it.",
+            Sentence(
+                "A query may have %(most)s characters; this one has %(count)s. Make two topics of it.",
+                most=LONGEST,
+                count=len(text),
+            ),
             position=LONGEST,
             length=len(text) - LONGEST,
         )
@@ -85,12 +81,12 @@ class _Parser:
     def whole(self) -> Query:
         if unclosed := next((token for token in self.tokens if token.kind == "unclosed"), None):
             suggestion = self.text.rstrip() + '"'
-            raise self.error("This quotation mark is never closed.", unclosed, suggestion=suggestion)
+            raise self.error(Sentence("This quotation mark is never closed."), unclosed, suggestion=suggestion)
         if self.peek().kind == "end":
-            raise QueryError("The query is empty: write the words you want to find, such as robot video.")
+            raise QueryError(Sentence("The query is empty: write the words you want to find, such as robot video."))
         query = self.either(field="", depth=0)
         if self.peek().kind != "end":  # nothing but a closing parenthesis ends a query early
-            raise self.error("This parenthesis closes nothing.", self.peek(), without=True)
+            raise self.error(Sentence("This parenthesis closes nothing."), self.peek(), without=True)
         return query
 
     def either(self, *, field: str, depth: int) -> Query:
@@ -111,23 +107,34 @@ class _Parser:
         if token.kind in _WORDS:
             return self.term(token, field=field)
         if depth > DEEPEST:
-            raise self.error(f"Parentheses and NOTs go more than {DEEPEST} deep: write it flatter.", token)
+            raise self.error(
+                Sentence("Parentheses and NOTs go more than %(most)s deep: write it flatter.", most=DEEPEST), token
+            )
         if token.kind in {"NOT", "minus"}:
             return none_of(self.part(field=field, depth=depth + 1))
         if token.kind == "open":
             return self.group(token, field=field, depth=depth)
         if token.kind == "field":
             if field:
-                raise self.error(f"{token.text}: cannot stand inside the parentheses of {field}:.", token)
+                raise self.error(
+                    Sentence(
+                        "%(inner)s: cannot stand inside the parentheses of %(outer)s:.", inner=token.text, outer=field
+                    ),
+                    token,
+                )
             return self.fielded(token, depth=depth)
         return self.term(token, field=field)
 
     def group(self, opening: Token, *, field: str, depth: int) -> Query:
         if self.peek().kind == "close":
-            raise self.error("There is nothing between these parentheses.", opening, to=self.peek(), without=True)
+            raise self.error(
+                Sentence("There is nothing between these parentheses."), opening, to=self.peek(), without=True
+            )
         query = self.either(field=field, depth=depth + 1)
         if not self.take("close"):
-            raise self.error("This parenthesis is never closed.", opening, suggestion=self.text.rstrip() + ")")
+            raise self.error(
+                Sentence("This parenthesis is never closed."), opening, suggestion=self.text.rstrip() + ")"
+            )
         return query
 
     def fielded(self, token: Token, *, depth: int) -> Query:
@@ -139,11 +146,18 @@ class _Parser:
             self.place += 1
             value = self.peek()
         if value.kind in {"end", "close", "AND", "OR", "NOT", "minus", "field"}:
-            raise self.error(f"{name}: needs something after it, such as {_EXAMPLES[name]}.", token)
+            raise self.error(refusals.needs(name), token)
         self.place += 1
         if value.kind == "open":
             if name not in WORD_FIELDS:
-                raise self.error(f"{name}: takes one value, such as {_EXAMPLES[name]}, and no parentheses.", value)
+                raise self.error(
+                    Sentence(
+                        "%(field)s: takes one value, such as %(example)s, and no parentheses.",
+                        field=name,
+                        example=EXAMPLES[name],
+                    ),
+                    value,
+                )
             return self.group(value, field=name, depth=depth)
         if name in RANGE_FIELDS:
             return self.count(value, self.range(value, field=name))
@@ -155,7 +169,7 @@ class _Parser:
 
     def term(self, token: Token, *, field: str) -> Query:
         if token.kind == "range":
-            raise self.error("A comparison needs a field before it, such as votes:>=20.", token)
+            raise self.error(Sentence("A comparison needs a field before it, such as votes:>=20."), token)
         leaf = _leaf(token.text, field)
         return self.count(token, leaf) if leaf else self.no_term(token, field=field)
 
@@ -165,16 +179,16 @@ class _Parser:
             return self.count(token, self.label(token, "id"))
         if not field and (found := _NO_COLON.fullmatch(token.text)):
             meant = f"{found['field']}:{found['rest']}"
-            raise self.error(f"A comparison needs a colon: {meant}", token, put=meant)
+            raise self.error(Sentence("A comparison needs a colon: %(meant)s", meant=meant), token, put=meant)
         if not any(words(token.text)):
-            raise self.error(f"There is no word in {token.text}.", token, without=True)
+            raise self.error(refusals.no_word(token), token, without=True)
         if "*" in token.text.rstrip("*"):
-            raise self.error("The star stands at the end of a word: transform* finds transformer.", token)
-        raise self.error(f"A star needs {SHORTEST_PREFIX} letters or more before it.", token)
+            raise self.error(Sentence("The star stands at the end of a word: transform* finds transformer."), token)
+        raise self.error(Sentence("A star needs %(least)s letters or more before it.", least=SHORTEST_PREFIX), token)
 
     def label(self, token: Token, field: str) -> Label:
         if token.kind == "range":
-            raise self.error(f"{field}: is not compared: write {_EXAMPLES[field]}.", token, without=True)
+            raise self.error(refusals.not_compared(field), token, without=True)
         value = token.text.strip('"').strip()
         if field == "id":
             return Label(field, self.identifier(token, value))
@@ -182,25 +196,30 @@ class _Parser:
         if field == "source":
             value = {"hf": "huggingface"}.get(value, value)
         if field == "has" and value not in PROPERTIES:
-            raise self.error(f"has: takes one of {', '.join(PROPERTIES)}.", token, near=(value, PROPERTIES))
+            raise self.error(
+                Sentence("has: takes one of %(known)s.", known=", ".join(PROPERTIES)), token, near=(value, PROPERTIES)
+            )
         if not value:
-            raise self.error(f"{field}: needs something after it, such as {_EXAMPLES[field]}.", token)
+            raise self.error(refusals.needs(field), token)
         return Label(field, value)
 
     def near(self, token: Token, field: str) -> Near:
         if token.kind == "range":
-            raise self.error(f"{field}: is not compared: write {_EXAMPLES[field]}.", token, without=True)
+            raise self.error(refusals.not_compared(field), token, without=True)
         value = unicodedata.normalize("NFC", re.sub(r"[*\s]+$", "", " ".join(token.text.strip('"').split())))
         if field == "like":
             return Near(field, self.identifier(token, value))
         if not any(words(value)):
-            raise self.error(f"There is no word in {token.text}.", token, without=True)
+            raise self.error(refusals.no_word(token), token, without=True)
         return Near(field, value)
 
     def identifier(self, token: Token, value: str) -> str:
         match = _ID.fullmatch(value)
         if not match:
-            raise self.error(f"{value} is no id of a paper, such as {_EXAMPLES['id']}.", token)
+            raise self.error(
+                Sentence("%(value)s is no id of a paper, such as %(example)s.", value=value, example=EXAMPLES["id"]),
+                token,
+            )
         return match["id"].lower()
 
     def range(self, token: Token, *, field: str) -> Range:
@@ -211,11 +230,11 @@ class _Parser:
         lowest = self.bounds(number, low, field)[0]
         highest = self.bounds(number, high if dots else low, field)[1]
         if dots and operator:
-            raise self.error("Write either a comparison or a range, not both.", token, to=number)
+            raise self.error(Sentence("Write either a comparison or a range, not both."), token, to=number)
         if lowest > highest:
-            raise self.error("This range ends before it begins.", number, put=f"{high}..{low}")
+            raise self.error(Sentence("This range ends before it begins."), number, put=f"{high}..{low}")
         if operator == "<" and lowest <= (1 if field == "date" else 0):
-            raise self.error("Nothing is less than that.", token, to=number)
+            raise self.error(Sentence("Nothing is less than that."), token, to=number)
         table: dict[str, tuple[int | None, int | None]] = {
             ">": (min(highest + 1, _LAST_DAY if field == "date" else MOST_NUMBER), None),
             ">=": (lowest, None),
@@ -240,13 +259,22 @@ class _Parser:
             last = last if day else last.replace(day=monthrange(last.year, last.month)[1])
             return first.toordinal(), last.toordinal()
         except (ValueError, OverflowError) as error:
-            kind = "a day, month or year" if field == "date" else "a number"
-            raise self.error(f"{field}: takes {kind}, such as {_EXAMPLES[field]}, not {text!r}.", token) from error
+            kind = Sentence("a day, month or year") if field == "date" else Sentence("a number")
+            message = Sentence(
+                "%(field)s: takes %(kind)s, such as %(example)s, not %(value)s.",
+                field=field,
+                kind=kind,
+                example=EXAMPLES[field],
+                value=repr(text),
+            )
+            raise self.error(message, token) from error
 
     def count(self, token: Token, leaf: Query) -> Query:
         self.terms += 1
         if self.terms > MOST_TERMS:
-            raise self.error(f"A query may have {MOST_TERMS} terms. Make two topics of it.", token)
+            raise self.error(
+                Sentence("A query may have %(most)s terms. Make two topics of it.", most=MOST_TERMS), token
+            )
         return leaf
 
     # Tokens and errors ----------------------------------------------------------------------------------------------
@@ -268,31 +296,42 @@ class _Parser:
         if token.kind == "end":
             assert before is not None  # an empty text is refused before
             if before.kind == "open":
-                raise self.error("This parenthesis is never closed.", before, without=True)
-            raise self.error(f"Something must follow {before.text}.", before, without=True)
+                raise self.error(Sentence("This parenthesis is never closed."), before, without=True)
+            raise self.error(refusals.must_follow(before), before, without=True)
         if token.kind in {"AND", "OR"}:
-            raise self.error(f"{token.text} needs a word before it; to find the word itself write "
-                             f'"{token.text.lower()}".', token, without=True)  # fmt: skip
-        reason = f"Something must follow {before.text}." if before else "This parenthesis closes nothing."
+            message = Sentence(
+                '%(operator)s needs a word before it; to find the word itself write "%(word)s".',
+                operator=token.text,
+                word=token.text.lower(),
+            )
+            raise self.error(message, token, without=True)
+        reason = refusals.must_follow(before) if before else Sentence("This parenthesis closes nothing.")
         raise self.error(reason, before or token, without=True)
 
     def unknown(self, token: Token) -> QueryError:
         near = difflib.get_close_matches(token.text.lower(), FIELDS, n=1)
         if near:
-            return self.error(f"There is no field {token.text}: (did you mean {near[0]}:?).", token, put=f"{near[0]}:")
+            message = Sentence(
+                "There is no field %(field)s: (did you mean %(near)s:?).", field=token.text, near=near[0]
+            )
+            return self.error(message, token, put=f"{near[0]}:")
         known = " ".join(f"{name}:" for name in (*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS, *NEAR_FIELDS))
         rest = re.match(r'[^\s()"]*', self.text[token.end :])
         end = token.end + (rest.end() if rest else 0)
         whole = Token("chunk", self.text[token.start : end], token.start, end)
         return self.error(
-            f"There is no field {token.text}: (fields are {known}). To find a colon's words, quote them.",
+            Sentence(
+                "There is no field %(field)s: (fields are %(known)s). To find a colon's words, quote them.",
+                field=token.text,
+                known=known,
+            ),
             whole,
             put='"{}"'.format(whole.text.replace(":", " ").strip()),
         )
 
     def error(
         self,
-        message: str,
+        message: Sentence,
         token: Token,
         *,
         to: Token | None = None,
@@ -336,23 +375,4 @@ def _reads(text: str) -> bool:
         return False
 
 
-_EXAMPLES = {
-    "title": 'title:"world model"',
-    "abstract": "abstract:benchmark",
-    "keyword": "keyword:distillation",
-    "author": 'author:"Ada Lovelace"',
-    "org": "org:inria",
-    "cat": "cat:cs.CL",
-    "source": "source:huggingface",
-    "id": "id:2606.01234",
-    "has": "has:code",
-    "votes": "votes:>=20",
-    "stars": "stars:>100",
-    "comments": "comments:>=3",
-    "year": "year:2026",
-    "date": "date:>=2026-06-01",
-    "like": "like:2606.01234",
-    "about": 'about:"robots that learn from video"',
-}
-assert _EXAMPLES.keys() == {*WORD_FIELDS, *LABEL_FIELDS, *RANGE_FIELDS, *NEAR_FIELDS}
 assert set(NAME_FIELDS) <= set(WORD_FIELDS)

@@ -9,24 +9,27 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from subscriptions import clock, consent, interests, preferences, tokens, topics
 from subscriptions.consent import READABLE
 from subscriptions.forms import TopicsField, written
+from subscriptions.languages import translated
 from subscriptions.models import MOST_TOPICS, Subscriber
+from subscriptions.sentences import Sentence
 from subscriptions.tokens import Opened, Scope, TokenError
 from subscriptions.topics import Topic
 from subscriptions.views.visits import View, by_link, visit
 
 #: What the page says after each form; the address carries the key alone.
 DONE = {
-    "saved": "Saved. It holds from the next letter on.",
-    "topics": "Topics saved. They hold from the next letter on.",
-    "added": "The topic is added. It holds from the next letter on.",
-    "imported": "The topics are added. They hold from the next letter on.",
-    "full": f"Some topics found no room: there are {MOST_TOPICS} at most.",
-    "paused": "Letters are paused.",
-    "resumed": "Letters go on.",
+    "saved": Sentence("Saved. It holds from the next letter on."),
+    "topics": Sentence("Topics saved. They hold from the next letter on."),
+    "added": Sentence("The topic is added. It holds from the next letter on."),
+    "imported": Sentence("The topics are added. They hold from the next letter on."),
+    "full": Sentence("Some topics found no room: there are %(most)s at most.", most=MOST_TOPICS),
+    "paused": Sentence("Letters are paused."),
+    "resumed": Sentence("Letters go on."),
 }
 #: Pages of digest, by the addresses on which both agree.
 LETTERS, PREVIEW, TASTE, FEED = "/letters/mine/", "/topics/preview", "/taste/", "/feeds/mine/"
@@ -93,7 +96,7 @@ def pause(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
 def import_topics(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
     """First what was understood is shown, as text to be changed; then it is added."""
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_POST:
-        return _imported(request, subscriber, error="The file is too large: 2 MB can be read.")
+        return _imported(request, subscriber, error=gettext("The file is too large: 2 MB can be read."))
     if "topics" in request.POST:
         field = TopicsField(required=False, max_length=100_000)
         try:
@@ -104,13 +107,14 @@ def import_topics(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
         return _done(subscriber, "full" if left_out else "imported")
     form = preferences.Import(request.POST, request.FILES)
     if not form.is_valid():
-        return _imported(request, subscriber, error="Choose a file of at most 2 MB, or paste its text.")
+        return _imported(request, subscriber, error=gettext("Choose a file of at most 2 MB, or paste its text."))
     try:
         found = interests.read(form.content())
     except interests.Unreadable as error:
-        return _imported(request, subscriber, error=str(error))
+        return _imported(request, subscriber, error=translated(error.args[0]))
     text = written([Topic(*topic) for topic in found.topics])
-    return _imported(request, subscriber, found=found, text=text, status=HTTPStatus.OK)
+    told = {"kind": translated(found.kind), "left_out": [translated(line) for line in found.left_out]}
+    return _imported(request, subscriber, found=told, text=text, status=HTTPStatus.OK)
 
 
 def reader(token: str) -> Subscriber:
@@ -155,7 +159,7 @@ def _page(request: HttpRequest, subscriber: Subscriber, *, account: str = "", **
         "leave": tokens.issue(Scope.UNSUBSCRIBE, subscriber.pk, now=now),
         "is_paused": subscriber.status == Subscriber.Status.PAUSED,
         "detects_zone": subscriber.time_zone == settings.DIGEST_TIME_ZONE,
-        "done": DONE.get(request.GET.get("done", "")),
+        "done": translated(DONE.get(request.GET.get("done", ""), "")),
         "wrong": bool(bound),
         "form": preferences.Preferences(instance=subscriber),
         "rows": preferences.topic_set(topics.of(subscriber)) if "rows" not in bound else None,

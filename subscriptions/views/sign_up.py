@@ -44,9 +44,10 @@ def _ask(request: HttpRequest, form: forms.SignUp) -> None:
     has_worked = bool(values["proof"]) and proof.accept(values["proof"], now=now)
     is_waiting = throttle.is_pressed(now) and not (was_shown and has_worked)
     if not values["website"]:
-        wish = consent.Wish(tuple(values["topics"]), values["cadence"], values["time_zone"])
+        here = visit(request)
+        wish = consent.Wish(tuple(values["topics"]), values["cadence"], values["time_zone"], here.language)
         wait = throttle.UNPROVEN_WAIT if is_waiting else throttle.AT_ONCE
-        consent.subscribe(values["email"], wish, now=now, visit=visit(request), wait=wait)
+        consent.subscribe(values["email"], wish, now=now, visit=here, wait=wait)
     tasks.soon()  # whatever came of it, so that no difference shows
 
 
@@ -115,7 +116,10 @@ def _json(request: HttpRequest) -> JsonResponse:
     if request.content_type != "application/json":
         return _refused("Send a JSON object with Content-Type: application/json.", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_JSON:
-        return _refused(f"Send at most {LARGEST_JSON:,} bytes.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return _refused(
+            f"Send at most {LARGEST_JSON:,} bytes.",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
     try:
         value = json.loads(request.body)
         data = {name: _text(value, name) for name in ("email", "cadence", "time_zone", "form", "proof", "website")}

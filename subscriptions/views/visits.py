@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -27,7 +28,8 @@ def visit(request: HttpRequest) -> consent.Visit:
     user_agent = request.headers.get("User-Agent", "")
     # The page's pattern, not its address: that may hold a link that opens something.
     page = f"/{request.resolver_match.route}" if request.resolver_match else request.path
-    return consent.Visit(ip=callers.address(request), user_agent=user_agent, form_url=page)
+    language = get_language() or settings.LANGUAGE_CODE
+    return consent.Visit(ip=callers.address(request), user_agent=user_agent, form_url=page, language=language)
 
 
 def by_link(view: View) -> View:

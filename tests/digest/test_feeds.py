@@ -233,8 +233,8 @@ def test_an_entry_leads_to_where_the_paper_is_and_keeps_an_editors_lines(client,
 def test_any_text_makes_a_feed_that_can_be_read(form, title, html):
     entry = Entry(url="https://papers.example.org/papers/1", source="", title=title, html=html, authors=(title,),
                   categories=(html,), at=NOW)  # fmt: skip
-    feed = Feed(title=title, description=html, url="https://papers.example.org/", at=NOW, entries=[entry],
-                address="https://papers.example.org/feed")  # fmt: skip
+    feed = Feed(language="en", title=title, description=html, url="https://papers.example.org/", at=NOW,
+                entries=[entry], address="https://papers.example.org/feed")  # fmt: skip
 
     content = written(feed, form)
 

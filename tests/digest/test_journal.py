@@ -30,7 +30,7 @@ def folder(settings, tmp_path):
 
 
 def row(delivery, attempts=1):
-    return Taken(delivery, 1, 1, 1, "reader@example.net", DAY, [], 0, attempts, "html", NOW)
+    return Taken(delivery, 1, 1, 1, "reader@example.net", DAY, [], 0, attempts, "html", "en", NOW)
 
 
 def left(folder):
