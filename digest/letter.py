@@ -26,7 +26,7 @@ from digest.explain import Encoded, Explainer
 from digest.models import Edition, Paper, Placement
 from digest.names import name_of
 from digest.taken import Sections, Taken
-from subscriptions import mail, tokens
+from subscriptions import mail, tokens, topics
 from subscriptions.mail import encode
 from subscriptions.models import Subscriber
 from subscriptions.query import Document
@@ -93,12 +93,18 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A topic's name, encoded for each of its places: what begins its section, and what stands before each reason."""
+    """A topic's name, encoded for each of its places: what begins its section, and what stands before each reason.
+
+    A section ends with the way out of its topic: what stands before the reader's own link to leave, and after it. The
+    trending papers have none, and are one piece.
+    """
 
     html_section: bytes
     text_section: bytes
     html: bytes
     text: bytes
+    html_end: tuple[bytes, ...]
+    text_end: tuple[bytes, ...]
 
 
 class Press:
@@ -124,8 +130,11 @@ class Press:
         with override(language):
             self.frame_html = Parts("email/digest/body.html", context, [*links, "more"])
             self.frame_text = Parts("email/digest/body.txt", context, links)
-        self.section_html = Parts("email/digest/section.html", {}, ["label", "papers"]).around()
-        self.section_text = Parts("email/digest/section.txt", {}, ["label", "rule", "papers"]).around()
+            marks = ["label", "rule", "papers", "leave_url"]
+            self.section_html = Parts("email/digest/section.html", {}, marks).around()
+            self.section_text = Parts("email/digest/section.txt", {}, marks).around()
+            self.trending_html = Parts("email/digest/section.html", {}, marks[:3]).around()
+            self.trending_text = Parts("email/digest/section.txt", {}, marks[:3]).around()
         self.points = Points()
         self._openings: dict[str, Opening] = {}
         #: topic → paper → reason
@@ -172,7 +181,7 @@ class Press:
             "day": (_day(row.day, self.language),),
             "summary": (encode(line),),
         }
-        html, text = self._sections(row)
+        html, text = self._sections(row, links)
         text = self.frame_text.fill({**links, "sections": text})
         if row.format == Subscriber.Format.TEXT:
             html = []
@@ -208,12 +217,13 @@ class Press:
         }
         return Rendered(context, Explainer(document, self.points.resolved))
 
-    def _sections(self, row: Taken, *, full: int = ALL, shown: int = ALL) -> tuple[list[bytes], list[bytes]]:
+    def _sections(
+        self, row: Taken, links: Mapping[str, Pieces], *, full: int = ALL, shown: int = ALL
+    ) -> tuple[list[bytes], list[bytes]]:
         """The sections as HTML and as text. Of the HTML the first `shown` papers alone, and after `full` brief."""
         html: list[bytes] = []
         text: list[bytes] = []
-        _, _, html_end = self.section_html
-        *_, text_end = self.section_text
+        leave = links["unsubscribe_url"]
         token = encode(self.feedback_link.token(row.subscriber, now=row.created_at))
         number = 0
         for label, query, keys in row.sections:
@@ -241,9 +251,9 @@ class Press:
                 text += (before, opening.text, reason.text, between, token, after)
                 number += 1
             if begun_html:
-                html.append(html_end)
+                html += _joined(opening.html_end, leave)
             if begun_text:
-                text.append(text_end)
+                text += _joined(opening.text_end, leave)
         return html, text
 
     def _shorter(self, row: Taken, links: Mapping[str, Pieces]) -> list[bytes]:
@@ -254,7 +264,7 @@ class Press:
             with override(self.language):
                 said = gettext("and %(count)s more on the web page of the day") % {"count": left}
             more = [encode(said)] if left else []
-            sections, _ = self._sections(row, full=full, shown=shown)
+            sections, _ = self._sections(row, links, full=full, shown=shown)
             letter = self.frame_html.fill({**links, "sections": sections, "more": more})
             size = sum(map(len, letter))
             if size <= HTML_BYTES or not shown:
@@ -276,15 +286,22 @@ class Press:
         if len(self._openings) > OPENINGS_KEPT:
             self._openings.clear()
         title = label or _trending(self.language)[0]
-        html_start, html_between, _ = self.section_html
-        text_start, text_between, text_before, _ = self.section_text
+        html_start, html_between, *html_end = self.section_html if label else self.trending_html
+        text_start, text_between, text_before, *text_end = self.section_text if label else self.trending_text
+        way_out = encode("/" + topics.mark(label))
         opening = self._openings[label] = Opening(
             html_start + encode(escape(title)) + html_between,
             text_start + encode(title) + text_between + encode("=" * len(title)) + text_before,
             encode(f"<em>{escape(label)}</em>: ") if label else b"",
             encode(f"{label}: ") if label else b"",
+            *((before, *(way_out + after for after in rest)) for before, *rest in (html_end, text_end)),
         )
         return opening
+
+
+def _joined(end: tuple[bytes, ...], link: Pieces) -> Pieces:
+    """The end of a section, with a link between its two pieces where there are two."""
+    return (end[0], *link, end[1]) if len(end) > 1 else end
 
 
 class Link:

@@ -17,9 +17,8 @@ from django.core import signing
 
 class Scope(StrEnum):
     CONFIRM = "confirm"
+    #: Ends all letters, or one topic.
     UNSUBSCRIBE = "unsubscribe"
-    #: Ends one topic.
-    TOPIC = "topic"
     #: A mailbox agrees to a change of address.
     MOVE_FROM = "move from"
     MOVE_TO = "move to"
@@ -44,7 +43,6 @@ class Scope(StrEnum):
 LIFE: dict[Scope, timedelta | None] = {
     Scope.CONFIRM: timedelta(hours=72),
     Scope.UNSUBSCRIBE: None,
-    Scope.TOPIC: None,
     Scope.MOVE_FROM: timedelta(hours=72),
     Scope.MOVE_TO: timedelta(hours=72),
     Scope.FORM: timedelta(hours=1),

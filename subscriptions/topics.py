@@ -1,5 +1,6 @@
 """A reader's topics: added, replaced, left."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,6 +73,17 @@ def add(subscriber: Subscriber, topics: Iterable[Topic], *, now: datetime) -> in
         row.save()
         known[topic.name.lower()] = row
     return left_out
+
+
+def mark(name: str) -> str:
+    """What stands for a topic in links: the same for as long as it is called so, and its name is not to be read."""
+    return hashlib.blake2b(name.lower().encode(), digest_size=8).hexdigest()
+
+
+def marked(subscriber_id: int, wanted: str) -> Subscription | None:
+    """The reader's topic that a mark stands for; None once it is gone, or called something else."""
+    rows = Subscription.objects.filter(subscriber=subscriber_id).order_by("pk")
+    return next((row for row in rows if mark(row.label) == wanted), None)
 
 
 @transaction.atomic

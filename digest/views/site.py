@@ -15,7 +15,7 @@ from subscriptions import clock
 
 #: Addresses in one file (sitemaps.org allows fifty thousand).
 MOST = 40_000
-_NOT = ("/admin/", "/manage/", "/account/", "/confirm/", "/move-from/", "/move-to/", "/u/", "/t/", "/link/",
+_NOT = ("/admin/", "/manage/", "/account/", "/confirm/", "/move-from/", "/move-to/", "/u/", "/link/",
         "/letters/", "/feedback/", "/taste/", "/feeds/mine/", "/topics/", "/subscribe", "/outbox/",
         "/papers?")  # fmt: skip
 

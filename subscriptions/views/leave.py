@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from subscriptions import clock, consent, preferences, tasks, tokens, topics
-from subscriptions.models import Subscriber, Subscription
+from subscriptions.models import Subscriber
 from subscriptions.tokens import Scope, TokenError
 from subscriptions.views.visits import by_link, one_click, visit
 
@@ -32,14 +32,12 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @one_click
-def topic(request: HttpRequest, token: str) -> HttpResponse:
+def topic(request: HttpRequest, token: str, mark: str) -> HttpResponse:
     """Out of one topic; the page shows what stood over its papers in the letter, and nothing else."""
-    subscription_id = tokens.read(token, Scope.TOPIC, now=clock.now())
-    row = Subscription.objects.filter(pk=subscription_id).first()
-    if request.method == "POST":
-        topics.leave(subscription_id, now=clock.now(), visit=visit(request), **_reason(request))
-    leave = tokens.issue(Scope.UNSUBSCRIBE, row.subscriber_id, now=clock.now()) if row else ""
-    context = {"done": request.method == "POST" or row is None, "topic": row, "leave": leave,
+    row = topics.marked(tokens.read(token, Scope.UNSUBSCRIBE, now=clock.now()), mark)
+    if request.method == "POST" and row:
+        topics.leave(row.pk, now=clock.now(), visit=visit(request), **_reason(request))
+    context = {"done": request.method == "POST" or row is None, "topic": row, "leave": token,
                "form": preferences.Leave()}  # fmt: skip
     return render(request, "subscriptions/leave_topic.html", context)
 

@@ -13,7 +13,7 @@ from digest.deliveries import ledger
 from digest.deliveries.queue import queue
 from digest.letter import Press
 from digest.models import Edition, Observation
-from subscriptions import clock, consent, notices, tokens
+from subscriptions import clock, consent, notices, tokens, topics
 from subscriptions.consent import Topic, Visit, Wish
 from subscriptions.models import Consent, Move, Notice, Subscriber
 from subscriptions.query import QueryError, parse
@@ -186,7 +186,6 @@ def test_no_page_says_anything_that_is_not_translated(marked):
     move = Move.objects.create(subscriber=reader, email="other@example.net", asked_at=NOW)
     queue(now=NOW, today=DAY)
     token = {scope: tokens.issue(scope, reader.pk, now=NOW) for scope in Scope}
-    topic = tokens.issue(Scope.TOPIC, reader.subscriptions.get().pk, now=NOW)
     confirm = tokens.issue(Scope.CONFIRM, asked.consent_id, now=NOW)
     session, account = token[Scope.SESSION], token[Scope.ACCOUNT]
     asks = ["/", "/papers", "/papers/date/2026-06-02", "/papers/week/2026-W23", "/papers/month/2026-06", "/editions",
@@ -197,7 +196,8 @@ def test_no_page_says_anything_that_is_not_translated(marked):
             f"/papers/{many[0].identifier}", "/papers/x", "/editions?year=1", "/nothing",
             "/subscribe/embed", "/subscribe/form", "/subscribe/form?sent", "/subscribe/check-inbox",
             f"/confirm/{confirm}", "/confirm/x", f"/manage/{session}", f"/manage/{token[Scope.MANAGE]}",
-            f"/account/{account}", f"/link/{token[Scope.LINK]}", f"/u/{token[Scope.UNSUBSCRIBE]}", f"/t/{topic}",
+            f"/account/{account}", f"/link/{token[Scope.LINK]}", f"/u/{token[Scope.UNSUBSCRIBE]}",
+            f"/u/{token[Scope.UNSUBSCRIBE]}/{topics.mark('Ρρ')}",
             f"/move-from/{tokens.issue(Scope.MOVE_FROM, move.pk, now=NOW)}",
             f"/move-to/{tokens.issue(Scope.MOVE_TO, move.pk, now=NOW)}",
             f"/letters/mine/{session}", f"/taste/{session}",

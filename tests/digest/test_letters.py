@@ -194,3 +194,25 @@ def test_the_explainer_keeps_many_topics_apart():
 
     assert told == again
     assert set(told) == {b"robots in the title=\r\n"}
+
+
+# The way out of one topic -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_each_topic_ends_with_a_link_that_leaves_it_and_the_trending_papers_have_none(client):
+    edition = make.edition([make.paper("Robot & arm"), make.paper("Soup"), make.paper("Else")])
+    reader = make.subscriber(topics=[("Robots & <arms>", "robot"), ("Soup", "soup")])
+    queue(now=NOW, today=DAY)
+    made, (row,) = press(edition)
+
+    letter = read(made.write(row).as_bytes(now=NOW))
+
+    found = re.findall(r"Leave this topic: (\S+)", letter.text)
+    assert found == re.findall(r'href="([^"]*)"[^>]*>Leave this topic', letter.html)
+    assert len(found) == 2
+    assert letter.text.index("Soup\n====") < letter.text.index(found[1]) < letter.text.index("Trending today")
+    path = found[1].partition("example.org")[2]
+    assert "Leave the topic “Soup”?" in client.get(path).content.decode()
+    client.post(path)
+    assert [row.label for row in reader.subscriptions.all()] == ["Robots & <arms>"]
