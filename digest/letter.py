@@ -146,6 +146,7 @@ class Press:
         self.letter_link = Link("letter", Scope.LETTER)
         self.headers = headers(edition)
         self.domain, self.bounce_domain = settings.DIGEST_DOMAIN, settings.DIGEST_BOUNCE_DOMAIN
+        self.leave_address = settings.DIGEST_LEAVE_ADDRESS
 
     def prepare(self, digests: Iterable[Sections]) -> None:
         """Load and render the papers of a batch that were not rendered before: two queries, whatever its size."""
@@ -198,12 +199,17 @@ class Press:
             html=html,
             headers={
                 "Message-ID": f"<d.{name}@{self.domain}>",
-                "List-Unsubscribe": f"<{self.unsubscribe_link.url(unsubscribe)}>",
+                "List-Unsubscribe": self._ways_out(unsubscribe),
                 "X-Delivery-ID": name,
             },
             common=self.headers,
             bounces_to=f"bounces+{name}@{self.bounce_domain}" if self.bounce_domain else "",
         )
+
+    def _ways_out(self, token: str) -> str:
+        """The link, and where mail is read, mail with the same token as its subject (RFC 2369)."""
+        link = f"<{self.unsubscribe_link.url(token)}>"
+        return f"{link}, <mailto:{self.leave_address}?subject={token}>" if self.leave_address else link
 
     def _render(self, paper: Paper, document: Document) -> Rendered:
         context = {

@@ -12,7 +12,7 @@ from django.dispatch import receiver
 
 from digest.deliveries import report
 from digest.models import DeliveryEvent
-from subscriptions import bounce, clock
+from subscriptions import bounce, clock, consent
 
 Kind = DeliveryEvent.Kind
 _KINDS = {
@@ -57,13 +57,15 @@ def hear(sender: Any, event: AnymailTrackingEvent, esp_name: str, **kwargs: Any)
 
 @receiver(inbound, dispatch_uid="paperboy.inbound")
 def hear_mail(sender: Any, event: AnymailInboundEvent, esp_name: str, **kwargs: Any) -> None:
-    """Mail that came back, where the mail service passes it on."""
+    """Mail to us, where the mail service passes it on."""
     message: AnymailInboundMessage = event.message
-    hear_bounce(message.as_bytes(), service=esp_name[:32])
+    read_mail(message.as_bytes(), service=esp_name[:32])
 
 
-def hear_bounce(raw: bytes, *, service: str) -> bool:
-    """Mail that came back to our envelope sender. False for one that is not about a letter of ours."""
+def read_mail(raw: bytes, *, service: str) -> bool:
+    """Mail that asks to leave, or that came back to our envelope sender. False for one that is neither."""
+    if settings.DIGEST_LEAVE_ADDRESS and consent.unsubscribe_by_mail(raw, now=clock.now()):
+        return True
     found = bounce.read(raw, domain=settings.DIGEST_BOUNCE_DOMAIN)
     if found is None or not found.name or found.kind not in _OF_BOUNCE:
         return False

@@ -60,6 +60,11 @@ def read(raw: bytes, *, domain: str) -> Bounce | None:
     return replace(found, name=name, message_id=message_id, detail=_line(found.detail or mail.subject)[:LONGEST_DETAIL])
 
 
+def subject(raw: bytes) -> str:
+    """A mail's subject as one line. Never raises."""
+    return _open(raw).subject
+
+
 @dataclass(frozen=True, slots=True)
 class _Mail:
     fields: Texts

@@ -10,15 +10,16 @@ from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
 
-from subscriptions import suppression, throttle, topics
+from subscriptions import bounce, suppression, throttle, tokens, topics
 from subscriptions.models import MOST_TOPICS, Consent, Notice, Subscriber
 from subscriptions.records import ENGLISH, TEXT_VERSION, Visit, owe, record, set_status
+from subscriptions.tokens import Scope, TokenError
 from subscriptions.topics import Topic
 
 __all__ = [
     "CONFIRM_WITHIN", "FORGET_AFTER", "TEXT_VERSION", "Expired", "Preferences", "Topic", "Visit", "Wish", "ask_again",
     "change", "confirm", "find", "forget_unconfirmed", "is_barred", "pause", "request_link", "requested", "subscribe",
-    "suppress", "unsubscribe",
+    "suppress", "unsubscribe", "unsubscribe_by_mail",
 ]  # fmt: skip
 
 CONFIRM_WITHIN = timedelta(hours=72)
@@ -193,6 +194,17 @@ def unsubscribe(
     else:
         set_status(subscriber, Subscriber.Status.UNSUBSCRIBED, detail, now=now)
     record(subscriber, Consent.Event.UNSUBSCRIBED, now=now, visit=visit, detail=detail, why=why, comment=comment)
+
+
+def unsubscribe_by_mail(raw: bytes, *, now: datetime) -> bool:
+    """Unsubscribe whoever's link to leave is in the subject of a mail, whoever sent it. False where there is none."""
+    found = tokens.PATTERN.search(bounce.subject(raw))
+    try:
+        subscriber_id = tokens.read(found[0] if found else "", Scope.UNSUBSCRIBE, now=now)
+    except TokenError:
+        return False
+    unsubscribe(subscriber_id, now=now, visit=Visit(), detail="mail")
+    return True
 
 
 @transaction.atomic

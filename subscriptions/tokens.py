@@ -6,6 +6,7 @@ accepted too, so that links in old letters outlive a rotation. Signatures are co
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -55,6 +56,8 @@ LIFE: dict[Scope, timedelta | None] = {
     Scope.FEED: None,
 }
 LONGEST = 200
+#: A token in other text.
+PATTERN = re.compile(r"(?a)\b[0-9a-f]{1,16}\.[0-9a-f]{1,12}\.[\w-]{43}(?![\w-])")
 
 
 class TokenError(ValueError):

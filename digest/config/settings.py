@@ -158,6 +158,10 @@ DIGEST_SENDERS: int = read("int", "DIGEST_SENDERS", 8)
 DIGEST_RESUME_HOURS: float = read("float", "DIGEST_RESUME_HOURS", 6)
 #: The domain whose addresses bounces+NAME@ come back to Paperboy; empty: bounces go to the sender's address.
 DIGEST_BOUNCE_DOMAIN: str = read("str", "DIGEST_BOUNCE_DOMAIN", "")
+#: Where mail asks to leave, and is read by Paperboy as bounces are; empty: letters name the link alone.
+DIGEST_LEAVE_ADDRESS: str = read("str", "DIGEST_LEAVE_ADDRESS", "")
+if DIGEST_LEAVE_ADDRESS and not re.fullmatch(r"(?a)[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+", DIGEST_LEAVE_ADDRESS):
+    refuse("DIGEST_LEAVE_ADDRESS takes one plain address, such as leave@papers.example.org.")
 #: Domains that no confirmation goes to; DIGEST_REFUSED_DOMAINS_FILE may name a list of throw-away ones.
 DIGEST_REFUSED_DOMAINS = frozenset(re.split(r"[\s,]+", read("str", "DIGEST_REFUSED_DOMAINS", "").lower())) - {""}
 #: Ask the name server, before a confirmation leaves, whether its domain takes mail.

@@ -1,5 +1,6 @@
 """What mail services, servers and mail that came back say of letters, and what is made of it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from digest.deliveries import report
 from digest.deliveries.queue import queue
 from digest.models import Alarm, Delivery, DeliveryEvent
 from digest.names import name_of
-from subscriptions import consent, suppression
+from subscriptions import consent, suppression, tokens
 from subscriptions.models import Subscriber
 from tests import esp, make
 from tests.make import DAY, NOW
@@ -325,7 +326,7 @@ def test_mail_that_came_back_suppresses_the_reader_it_names(maildir, capsys):
     call_command("bounces", maildir=maildir)
     report.apply(now=NOW)
 
-    assert "1 message read, 1 about letters of ours" in capsys.readouterr().out
+    assert "1 message read, 1 of them for us" in capsys.readouterr().out
     assert Subscriber.objects.get().status == "suppressed"
     assert not list((maildir / "new").iterdir())
 
@@ -354,7 +355,87 @@ def test_a_letters_envelope_sender_names_it(maildir):
 
 def test_a_mail_that_came_back_twice_is_one_event(maildir):
     (row,) = sent()
-    assert webhooks.hear_bounce(bounce_to(row), service="mail")
-    assert webhooks.hear_bounce(bounce_to(row), service="mail")
+    assert webhooks.read_mail(bounce_to(row), service="mail")
+    assert webhooks.read_mail(bounce_to(row), service="mail")
 
     assert DeliveryEvent.objects.count() == 1
+
+
+# Leaving by mail ----------------------------------------------------------------------------------------------------
+
+
+def asks_to_leave(subject, *, more=""):
+    return (
+        f"From: anybody@example.com\r\nTo: leave@papers.example.org\r\nSubject: {subject}\r\n{more}\r\nPlease.\r\n"
+    ).encode()
+
+
+@pytest.fixture
+def leaving(settings):
+    settings.DIGEST_LEAVE_ADDRESS = "leave@papers.example.org"
+
+
+def way_out():
+    """The token of the link to leave, as a letter's second way out has it in its subject."""
+    from digest.deliveries import ledger
+    from digest.letter import Press
+
+    (row,) = sent(status="queued")
+    (taken,) = ledger.take(ledger.waiting(ledger.claim("w", now=NOW), now=NOW), worker="w", now=NOW, today=DAY)
+    press = Press(row.edition)
+    press.prepare([taken.sections])
+    ways = press.write(taken).headers["List-Unsubscribe"]
+    link, token = re.fullmatch(r"<http\S+/u/(\S+)>, <mailto:leave@papers\.example\.org\?subject=(\S+)>", ways).groups()
+    assert link == token
+    return token
+
+
+@pytest.mark.parametrize("around", ["{}", "Re: {}", "AW:  {}", "=?utf-8?q?{}?=", "unsubscribe {}", "\r\n {}"])
+def test_mail_with_a_letters_token_as_its_subject_unsubscribes(leaving, maildir, capsys, around):
+    token = way_out()
+    for name in ("1", "2"):
+        (maildir / "new" / name).write_bytes(asks_to_leave(around.format(token)))
+
+    call_command("bounces", maildir=maildir)
+
+    reader = Subscriber.objects.get()
+    assert (reader.status, reader.status_reason) == ("unsubscribed", "mail")
+    assert reader.consents.filter(event="unsubscribed", detail="mail").count() == 1
+    assert "2 messages read, 2 of them for us" in capsys.readouterr().out
+
+
+def test_mail_that_a_service_passes_on_unsubscribes(leaving):
+    from anymail.inbound import AnymailInboundMessage
+    from anymail.signals import AnymailInboundEvent, inbound
+
+    message = AnymailInboundMessage.parse_raw_mime_bytes(asks_to_leave(way_out()))
+    inbound.send(sender=None, event=AnymailInboundEvent(event_type="inbound", message=message), esp_name="Postmark")
+
+    assert Subscriber.objects.get().status == "unsubscribed"
+
+
+def test_other_mail_unsubscribes_nobody(leaving, maildir):
+    token = way_out()
+    reader = Subscriber.objects.get()
+    other = tokens.issue(tokens.Scope.LINK, reader.pk, now=NOW)
+    mails = [
+        asks_to_leave(""), asks_to_leave("unsubscribe"), asks_to_leave(other), asks_to_leave(token[:-1]),
+        asks_to_leave(token + "x"), asks_to_leave("x", more=f"X-Subject: {token}\r\n"), b"", b"\0" * 1000,
+        asks_to_leave(f"1.1.{'x' * 43} " * 20_000), b"Subject: =?utf-8?b?" + b"A" * 100_000 + b"?=\r\n\r\n",
+    ]  # fmt: skip
+    for number, mail in enumerate(mails):
+        (maildir / "new" / str(number)).write_bytes(mail)
+
+    call_command("bounces", maildir=maildir)
+
+    assert Subscriber.objects.get().status == "active"
+
+
+def test_without_an_address_for_it_letters_name_the_link_alone_and_mail_is_not_obeyed(settings, leaving, maildir):
+    token = way_out()
+    settings.DIGEST_LEAVE_ADDRESS = ""
+    (maildir / "new" / "1").write_bytes(asks_to_leave(token))
+
+    call_command("bounces", maildir=maildir)
+
+    assert Subscriber.objects.get().status == "active"

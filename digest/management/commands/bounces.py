@@ -13,8 +13,9 @@ MOST_BYTES = 1_000_000
 
 class Command(BaseCommand):
     help = (
-        "Read mail that came back: one message from standard input, as a mail server pipes it, or every message of a "
-        "maildir, which is emptied by that. Point the addresses bounces+…@DIGEST_BOUNCE_DOMAIN there."
+        "Read mail that came back, or that asks to leave: one message from standard input, as a mail server pipes it, "
+        "or every message of a maildir, which is emptied by that. Point the addresses bounces+…@DIGEST_BOUNCE_DOMAIN "
+        "and DIGEST_LEAVE_ADDRESS there."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["maildir"] is None:
-            self._tell(1, webhooks.hear_bounce(sys.stdin.buffer.read(MOST_BYTES), service="mail"))
+            self._tell(1, webhooks.read_mail(sys.stdin.buffer.read(MOST_BYTES), service="mail"))
             return
         folder: Path = options["maildir"]
         if not (folder / "new").is_dir():
@@ -31,9 +32,9 @@ class Command(BaseCommand):
         about_us = 0
         for file in files:
             with file.open("rb") as mail:
-                about_us += webhooks.hear_bounce(mail.read(MOST_BYTES), service="mail")
+                about_us += webhooks.read_mail(mail.read(MOST_BYTES), service="mail")
             file.unlink()
         self._tell(len(files), about_us)
 
     def _tell(self, read: int, about_us: int) -> None:
-        self.stdout.write(f"{count(read, 'message')} read, {about_us:,} about letters of ours.")
+        self.stdout.write(f"{count(read, 'message')} read, {about_us:,} of them for us.")
