@@ -1,6 +1,6 @@
 """The subscription's life: asked for, confirmed, changed, ended. Every step leaves a Consent row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,8 +18,8 @@ from subscriptions.topics import Topic
 
 __all__ = [
     "CONFIRM_WITHIN", "FORGET_AFTER", "TEXT_VERSION", "Expired", "Preferences", "Topic", "Visit", "Wish", "ask_again",
-    "change", "confirm", "find", "forget_unconfirmed", "is_barred", "pause", "request_link", "requested", "subscribe",
-    "suppress", "unsubscribe", "unsubscribe_by_mail",
+    "change", "confirm", "find", "find_all", "forget_unconfirmed", "is_barred", "pause", "request_link", "requested",
+    "subscribe", "suppress", "unsubscribe", "unsubscribe_by_mail",
 ]  # fmt: skip
 
 CONFIRM_WITHIN = timedelta(hours=72)
@@ -231,6 +231,17 @@ def forget_unconfirmed(*, now: datetime) -> int:
 def find(email: str) -> Subscriber | None:
     """The subscriber of an address, whatever its case."""
     return Subscriber.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email))).first()
+
+
+def find_all(emails: Iterable[str]) -> list[Subscriber]:
+    """The subscribers of some addresses, as `find` finds them."""
+    lowered = {form for email in emails for form in (email.lower(), _ascii_lower(email))}
+    return list(Subscriber.objects.alias(lower=Lower("email")).filter(lower__in=lowered).order_by("pk"))
+
+
+def _ascii_lower(email: str) -> str:
+    """As SQLite's LOWER has it, which knows no other letters."""
+    return "".join(sign.lower() if sign.isascii() else sign for sign in email)
 
 
 def is_barred(subscriber: Subscriber) -> bool:

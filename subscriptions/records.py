@@ -47,10 +47,18 @@ def network_of(ip: str | None) -> str:
 
 
 def record(subscriber: Subscriber, event: str, *, now: datetime, visit: Visit, **more: Any) -> Consent:
-    """Append what happened. `more` are columns of Consent; texts are cut to their room."""
+    """Append what happened. `more` are columns of Consent."""
+    row = row_of(subscriber, event, now=now, visit=visit, **more)
+    row.save()
+    return row
+
+
+def row_of(subscriber: Subscriber, event: str, *, now: datetime, visit: Visit, **more: Any) -> Consent:
+    """What happened, to be appended; texts are cut to their room."""
     for name in ("detail", "comment"):
         more[name] = _storable(str(more.get(name, "")), 300)
-    return Consent.objects.create(
+    version = TEXT_VERSION if visit.language == ENGLISH else f"{TEXT_VERSION}.{visit.language}"
+    return Consent(
         subscriber=subscriber,
         event=event,
         at=now,
@@ -58,8 +66,7 @@ def record(subscriber: Subscriber, event: str, *, now: datetime, visit: Visit, *
         network=network_of(visit.ip),
         user_agent=_storable(visit.user_agent, 300),
         form_url=_storable(visit.form_url, 200),
-        text_version=TEXT_VERSION if visit.language == ENGLISH else f"{TEXT_VERSION}.{visit.language}",
-        **more,
+        **{"text_version": version, **more},
     )
 
 

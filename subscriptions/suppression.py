@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
@@ -24,6 +25,13 @@ def add(email: str, cause: str, *, detail: str, now: datetime) -> None:
 
 def find(email: str) -> Suppression | None:
     return Suppression.objects.filter(address_hash__in=_hashes(email)).order_by("pk").first()
+
+
+def among(emails: Iterable[str]) -> set[str]:
+    """Those of some addresses that are on the list, case-folded."""
+    by_hash = {digest: email.strip().casefold() for email in emails for digest in _hashes(email)}
+    rows = Suppression.objects.filter(address_hash__in=by_hash)
+    return {by_hash[digest] for digest in rows.values_list("address_hash", flat=True)}
 
 
 def lift(email: str) -> None:

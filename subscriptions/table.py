@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -29,13 +30,18 @@ class _Line:
 
 def lines(rows: QuerySet[Consent]) -> Iterator[str]:
     """The lines one after the other, read as they are asked for; the first one names the columns."""
-    writer = csv.writer(_Line())
-    yield writer.writerow(COLUMNS)
+    to = writer()
+    yield to.writerow(COLUMNS)
     for row in rows.order_by("pk").values_list(*FIELDS).iterator(chunk_size=CHUNK):
-        yield writer.writerow([_cell(value) for value in (*row, wording(row[-1]))])
+        yield to.writerow([cell(value) for value in (*row, wording(row[-1]))])
 
 
-def _cell(value: object) -> str:
+def writer() -> Any:
+    """A csv.writer whose `writerow` returns the line."""
+    return csv.writer(_Line())
+
+
+def cell(value: object) -> str:
     """A value as one line of text, with an apostrophe before it where it would be taken for a formula."""
     if value is None:
         return ""

@@ -76,6 +76,7 @@ WORDS = {
     "W17": "forged bounces, auto-replies, huge mail (mails; lost: suppressed)",
     "W18": "the policy on bounces (histories; lost: judged otherwise)",
     "W21": "asking for what is nobody's to ask for (posts; lost: granted)",
+    "W22": "a list of readers with every fault (lines; lost: suppressed or gone readers brought back)",
     "W23": "forged addresses of origin (posts; duplicated: letters beyond the limit)",
     "W25": "secrets in logs, admin and error pages (places; lost: found)",
 }

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import time
+import tracemalloc
 from datetime import timedelta
 from random import Random
 from statistics import fmean
@@ -15,6 +16,7 @@ from statistics import fmean
 import pytest
 import time_machine
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.test import Client, override_settings
 
 from digest import alarms, webhooks
@@ -24,7 +26,7 @@ from digest.deliveries.queue import queue
 from digest.deliveries.send import send_due
 from digest.models import Alarm, Delivery, DeliveryEvent
 from digest.names import name_of
-from subscriptions import consent, notices, outbox, proof, throttle, tokens
+from subscriptions import consent, notices, outbox, proof, suppression, throttle, tokens
 from subscriptions.consent import Visit
 from subscriptions.models import Consent, Move, Notice, Subscriber, Subscription, Suppression
 from subscriptions.standing import judge
@@ -594,7 +596,60 @@ def test_w21_there_is_nothing_to_be_had_by_naming_it(client, quiet):
     record("W21", letters=len(WAYS) + 1)
 
 
-@pytest.mark.parametrize("behind", [False, True], ids=["open", "behind a proxy"])
+def _list(lines, gone):
+    """A list as bytes, line by line: most are right, the others broken in every way, or of readers who are gone."""
+    yield b"\xef\xbb\xbfaddress,topics,hour\n"
+    broken = [b'x@example.org,"robot,7', b"no address,,", b"x@example.org,,99", b"x@example.org,robot OR,7",
+              b"Jos\xe9 <x@example.org>,,", b"x@example.org," + b"a" * 50_000, b"\0\0,\0", b"a,b,c,d,e"]  # fmt: skip
+    for number in range(lines):
+        if number % 10 == 0:
+            yield broken[number // 10 % len(broken)] + b"\r\n"
+        elif number % 10 == 1:
+            yield f"{gone[number // 10 % len(gone)]},robot,7\n".encode()
+        else:
+            yield f'r{number}@example.org,"robot {number % 50}, soup",{number % 24}\n'.encode()
+
+
+def _take_in(file, told):
+    """Import a list; the most bytes that Python held meanwhile."""
+    tracemalloc.start()
+    try:
+        with told.open("w") as out:
+            call_command("readers", "--import", str(file), "--consent", "elsewhere", stdout=out)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_w22_a_broken_list_brings_nobody_back_and_takes_no_memory(tmp_path):
+    lines = 1_000_000 if NIGHTLY else 10_000
+    gone = [f"gone{number}@example.org" for number in range(300)]
+    for address in gone[::3]:
+        suppression.add(address, "bounced", detail="", now=NOW)
+    for number, address in enumerate(gone[1::3] + gone[2::3]):
+        make.subscriber(address, status="unsubscribed" if number % 2 else "suppressed")
+    whole, tenth, told = tmp_path / "whole.csv", tmp_path / "tenth.csv", tmp_path / "told"
+    for file, count in ((whole, lines), (tenth, lines // 10)):
+        with file.open("wb") as out:
+            out.writelines(_list(count, gone))
+
+    little = _take_in(tenth, told)
+    peak = _take_in(whole, told)
+
+    statuses = Subscriber.objects.filter(email__in=gone).values_list("status", flat=True)
+    assert set(statuses) == {"unsubscribed", "suppressed"}
+    assert not Subscriber.objects.filter(email__in=gone[::3]).exists()
+    assert Subscriber.objects.filter(status="active").count() == lines // 10 * 8
+    *said, summary = told.read_text().splitlines()
+    assert summary == (
+        f"{lines:,} lines: {lines // 100 * 72:,} added, {lines // 100 * 8:,} known already, "
+        f"{lines // 15:,} has left, {lines // 30 + 1:,} suppressed, {lines // 10:,} refused."
+    )
+    assert len(said) == lines - lines // 100 * 72
+    assert peak < little * 1.5
+    record("W22", letters=lines, note=f"{peak / 2**20:.1f} MB, and {little / 2**20:.1f} MB for a tenth")
+
+
 def test_w23_only_the_proxys_own_word_counts(client, settings, behind, quiet):
     settings.DIGEST_BEHIND_PROXY = behind
     for number in range(30):
