@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from html import escape
 from secrets import token_hex
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -291,15 +291,16 @@ class Press:
     def _opening(self, label: str) -> Opening:
         if len(self._openings) > OPENINGS_KEPT:
             self._openings.clear()
-        title = label or _trending(self.language)[0]
+        words = _words(self.language)
+        title = label or words.title
         html_start, html_between, *html_end = self.section_html if label else self.trending_html
         text_start, text_between, text_before, *text_end = self.section_text if label else self.trending_text
         way_out = encode("/" + topics.mark(label))
         opening = self._openings[label] = Opening(
             html_start + encode(escape(title)) + html_between,
             text_start + encode(title) + text_between + encode("=" * len(title)) + text_before,
-            encode(f"<em>{escape(label)}</em>: ") if label else b"",
-            encode(f"{label}: ") if label else b"",
+            encode(f"<em>{escape(label)}</em>{words.colon} ") if label else b"",
+            encode(f"{label}{words.colon} ") if label else b"",
             *((before, *(way_out + after for after in rest)) for before, *rest in (html_end, text_end)),
         )
         return opening
@@ -374,10 +375,10 @@ def headers(edition: Edition) -> tuple[tuple[str, str], ...]:
 def subject(row: Taken) -> str:
     """Count and date first, then topics while there is room: "7 papers for Tue 2 June: robots, tiny models"."""
     start = _start(row.papers_count, row.day, row.language)
-    labels = [mail.one_line(label) for label, _, _ in row.sections if label] or [_trending(row.language)[1]]
+    labels = [mail.one_line(label) for label, _, _ in row.sections if label] or [_words(row.language).subject]
     shown = ""
     for label in labels:
-        longer = f"{shown}, {label}" if shown else f": {label}"
+        longer = f"{shown}, {label}" if shown else f"{_words(row.language).colon} {label}"
         if len(start) + len(longer) > SUBJECT_CHARACTERS:
             break
         shown = longer
@@ -389,7 +390,7 @@ def summary(row: Taken) -> str:
     said, nothing = _summary(row.papers_count, row.language)
     if not row.sections:
         return nothing
-    trending = _trending(row.language)[2]
+    trending = _words(row.language).counted
     return said + ", ".join([f"{len(papers)} {label or trending}" for label, _, papers in row.sections])
 
 
@@ -417,11 +418,19 @@ def _day(day: date, language: str) -> bytes:
         return encode(date_format(day, gettext("l, j F Y")))
 
 
+class _Words(NamedTuple):
+    """Of the trending papers: what stands over the section, in the subject, and beside its number. And a colon."""
+
+    title: str
+    subject: str
+    counted: str
+    colon: str
+
+
 @lru_cache(maxsize=8)
-def _trending(language: str) -> tuple[str, str, str]:
-    """What stands over the section, in the subject, and beside its number."""
+def _words(language: str) -> _Words:
     with override(language):
-        return gettext("Trending today"), gettext("trending today"), gettext("trending")
+        return _Words(gettext("Trending today"), gettext("trending today"), gettext("trending"), gettext(":"))
 
 
 @lru_cache(maxsize=1_000)

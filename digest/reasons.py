@@ -73,8 +73,8 @@ def of_leaf(leaf: Leaf, paper: Document) -> Reason | None:
     return Reason(_of_number(leaf.field, paper.numbers[leaf.field] or 0))
 
 
-def _quoted(text: str) -> str:
-    return f"“{shorten(text, LONGEST_QUOTATION, placeholder='…')}”"
+def _quoted(text: str) -> Sentence:
+    return Sentence("“%(text)s”", text=shorten(text, LONGEST_QUOTATION, placeholder="…"))
 
 
 def _spelled(label: Label, paper: Document) -> str:

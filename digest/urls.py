@@ -40,6 +40,7 @@ urlpatterns = [
     path("editions", editions.editions, name="editions"),
     path("topics/suggest", topics.suggest, name="suggest"),
     path("topics/preview", topics.preview, name="preview"),
+    path("topics/rate", topics.rate, name="rate"),
     path("feedback/<str:token>/<int:paper>", feedback.rate, name="feedback"),
     path("taste/<str:token>", feedback.taste, name="taste"),
     path("health/live", health.live, name="live"),

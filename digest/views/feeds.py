@@ -75,7 +75,13 @@ def _found(request: HttpRequest, form: str) -> HttpResponse:
         sentence = f"{translated(error.message)} {hint(error)}".rstrip()
         raise Missing(sentence, status=HTTPStatus.BAD_REQUEST) from error
     papers = archive.in_order([one.paper for one in results.found])
-    return _answer(form, f"{settings.DIGEST_NAME}: {text}", "papers", papers, q=text)
+    return _answer(
+        form,
+        gettext("%(site_name)s: %(topic)s") % {"site_name": settings.DIGEST_NAME, "topic": text},
+        "papers",
+        papers,
+        q=text,
+    )
 
 
 @page
@@ -130,7 +136,7 @@ def _by_topics(topics: Sequence[tuple[str, str]]) -> tuple[list[Paper], dict[int
         label, query = labels[paper.pk]
         match = matches(resolved(parse(query)), document)
         because = ", ".join(str(cards.worded(reason)) for reason in reasons(match, document)) if match else ""
-        why[paper.pk] = f"{label}: {because}"
+        why[paper.pk] = gettext("%(topic)s: %(why)s") % {"topic": label, "why": because}
     return papers, why
 
 

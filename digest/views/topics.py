@@ -13,7 +13,7 @@ from digest.preview import DAYS
 from digest.preview import preview as preview_of
 from digest.views.page import address, as_topic, page, sign_up, told
 from subscriptions import clock
-from subscriptions.languages import number
+from subscriptions.languages import number, translated
 from subscriptions.query import QueryError
 
 #: Papers shown; the numbers count all of them.
@@ -46,6 +46,18 @@ def preview(request: HttpRequest) -> HttpResponse:
         "canonical": address(reverse("preview"), q=text),
     }
     return render(request, "digest/preview.html", context)
+
+
+@page
+@keeping.kept(60)
+def rate(request: HttpRequest) -> HttpResponse:
+    """About how much the topic `?q=` would have found, or what is wrong with it, in words as JSON."""
+    try:
+        query = search.understood(request.GET.get("q", "").replace("\x00", "").strip())
+    except QueryError as error:
+        return JsonResponse({"said": translated(error.message)}, status=HTTPStatus.BAD_REQUEST)
+    found = preview_of(query, today=clock.today())
+    return JsonResponse({"said": _rate(found.per_day) if found.days else ""})
 
 
 @page

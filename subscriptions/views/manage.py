@@ -32,7 +32,8 @@ DONE = {
     "resumed": Sentence("Letters go on."),
 }
 #: Pages of digest, by the addresses on which both agree.
-LETTERS, PREVIEW, TASTE, FEED = "/letters/mine/", "/topics/preview", "/taste/", "/feeds/mine/"
+LETTERS, TASTE, FEED = "/letters/mine/", "/taste/", "/feeds/mine/"
+PREVIEW, RATE = "/topics/preview", "/topics/rate"
 #: A library, and the form around it.
 LARGEST_POST = interests.LARGEST + 100_000
 
@@ -154,6 +155,7 @@ def _page(request: HttpRequest, subscriber: Subscriber, *, account: str = "", **
         # The same at every visit, so that a program need not be told again.
         "feed": f"{FEED}{tokens.issue(Scope.FEED, subscriber.pk, now=subscriber.created_at)}.atom",
         "preview": PREVIEW,
+        "rate": RATE,
         "account": account,
         "link": tokens.issue(Scope.LINK, subscriber.pk, now=now),
         "leave": tokens.issue(Scope.UNSUBSCRIBE, subscriber.pk, now=now),

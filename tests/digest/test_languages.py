@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import translation
 from django.utils.translation import trans_real
 
+from digest import letter
 from digest.deliveries import ledger
 from digest.deliveries.queue import queue
 from digest.letter import Press
@@ -135,9 +136,14 @@ def marked(monkeypatch):
 
         return saying
 
+    kept = [value for value in vars(letter).values() if hasattr(value, "cache_clear")]
+    for words in kept:
+        words.cache_clear()
     for kind in ("gettext", "ngettext", "pgettext", "npgettext"):
         monkeypatch.setattr(translation._trans, kind, said(kind))
-    return unknown
+    yield unknown
+    for words in kept:
+        words.cache_clear()
 
 
 #: Words that are names, or data of these tests.
@@ -263,9 +269,9 @@ def test_no_letter_says_anything_that_is_not_translated(marked):
         owed = Notice(pk=1, subscriber=reader, consent=asked, move=move, kind=kind, created_at=NOW)
         letters.append(notices.letter(owed, now=NOW))
 
-    for letter in letters:
-        seen = read(letter.as_bytes(now=NOW))
-        for text in (letter.subject, seen.text, words(seen.html)):
+    for one in letters:
+        seen = read(one.as_bytes(now=NOW))
+        for text in (one.subject, seen.text, words(seen.html)):
             assert forgotten(text) == [], text
     assert marked == set()
 
@@ -278,9 +284,9 @@ def test_who_signs_up_in_french_gets_french_letters(client):
     client.post("/subscribe", {"email": "lectrice@example.net", "topics": "robot"}, **FRENCH)
 
     reader = Subscriber.objects.get()
-    letter = notices.letter(Notice.objects.get(), now=NOW)
+    owed = notices.letter(Notice.objects.get(), now=NOW)
     assert reader.language == "fr"
-    assert letter.subject.startswith("Veuillez confirmer")
+    assert owed.subject.startswith("Veuillez confirmer")
     assert Consent.objects.get().text_version == f"{consent.TEXT_VERSION}.fr"
 
 
@@ -299,11 +305,11 @@ def test_each_reader_gets_the_letter_in_their_language():
         letters[language] = press.write(row)
 
     assert letters["en"].subject == "1 paper for Tue 2 June: Topic"
-    assert letters["fr"].subject == "1 article pour le mardi 2 juin: Topic"
+    assert letters["fr"].subject == "1 article pour le mardi 2 juin\xa0: Topic"
     assert letters["xx"].subject == letters["en"].subject
     english, french = (read(letters[language].as_bytes(now=NOW)) for language in ("en", "fr"))
     assert "Topic: Robots in the title, 1,200 votes" in english.text
-    assert "Topic: Robots dans le titre, 1\xa0200 votes" in french.text
+    assert "Topic\xa0: Robots dans le titre, 1\xa0200 votes" in french.text
     assert '<html lang="fr">' in french.html
 
 
@@ -327,7 +333,7 @@ def test_a_program_hears_in_english_what_a_page_says_in_french(client):
     page = client.get("/papers", {"q": "votes:x"}, **FRENCH).content.decode()
     program = client.get("/api/v1/topics/preview", {"q": "votes:x"}, **FRENCH).json()
 
-    assert "votes: prend un nombre, par exemple votes:&gt;=20, et non &#x27;x&#x27;." in page
+    assert "votes: attend un nombre, par exemple votes:&gt;=20, et non &#x27;x&#x27;." in page
     assert program["message"] == "votes: takes a number, such as votes:>=20, not 'x'."
 
 

@@ -72,3 +72,26 @@ def test_days_beyond_the_last_fourteen_and_topics_that_find_nothing_are_empty():
 
     make.edition([make.paper("Robots")], day=DAY, published_at=NOW)
     assert preview(parse("whales"), today=DAY).days == [(DAY, [])]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [("robot", 200, "About 2 papers a day"), ("soup", 200, "About 0 papers a day"),
+     ("second", 200, "About 2 papers a week"),
+     ("robot OR", 400, "Something must follow OR."), ("", 400, "The query is empty")],
+)  # fmt: skip
+def test_a_topics_rate_is_told_beside_it(client, settings, query, status, said):
+    settings.DIGEST_TODAY = DAY
+    for days in (0, 1):
+        make.edition(
+            [make.paper(f"Robot {n} {'second' * (n == days == 1)}") for n in range(2)], day=DAY - timedelta(days)
+        )
+
+    response = client.get("/topics/rate", {"q": query})
+
+    assert response.status_code == status
+    assert response.json()["said"].startswith(said)
+
+
+def test_without_an_edition_no_rate_is_told(client):
+    assert client.get("/topics/rate", {"q": "robot"}).json() == {"said": ""}

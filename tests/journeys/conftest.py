@@ -38,11 +38,17 @@ def moment(monkeypatch):
     return moment
 
 
+@pytest.fixture
+def locale():
+    """The language of the reader's browser."""
+    return "en-GB"
+
+
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
-def reader(request, browser, live_server, settings, moment):
+def reader(request, browser, live_server, settings, moment, locale):
     settings.DEBUG, settings.DIGEST_BASE_URL = True, live_server.url
-    context = browser.new_context(**request.param, java_script_enabled=False)
-    glass = browser.new_context(**request.param)
+    context = browser.new_context(**request.param, locale=locale, java_script_enabled=False)
+    glass = browser.new_context(**request.param, locale=locale)
     reader = Reader(context, glass, live_server.url)
     yield reader
     context.close()

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from subscriptions import clock, consent, notices, throttle
+from subscriptions import clock, consent, notices, throttle, tokens
 from subscriptions.consent import Visit, Wish
 from subscriptions.models import Consent, Notice, Subscriber
+from subscriptions.tokens import Scope
 from tests import make
 from tests.journeys.conftest import DESKTOP, PHONE
 from tests.make import NOW
@@ -169,9 +170,6 @@ def test_a_browser_with_scripts_brings_its_zone_and_works_while_many_ask(browser
 
 
 def test_the_readers_page_offers_the_browsers_zone(browser, live_server, moment):
-    from subscriptions import tokens
-    from subscriptions.tokens import Scope
-
     row = make.subscriber("ada@example.net")
     context = browser.new_context(**DESKTOP, timezone_id="Asia/Tokyo")
     page = context.new_page()
@@ -184,4 +182,21 @@ def test_the_readers_page_offers_the_browsers_zone(browser, live_server, moment)
     row.refresh_from_db()
     assert row.time_zone == "Asia/Tokyo"
     assert not context.cookies()
+    context.close()
+
+
+def test_each_topic_tells_what_it_would_have_found_while_it_is_written(browser, live_server, moment):
+    row = make.subscriber("ada@example.net", topics=["robot"])
+    context = browser.new_context(**DESKTOP)
+    page, wrong = context.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+
+    page.goto(f"{live_server.url}/manage/{tokens.issue(Scope.MANAGE, row.pk, now=NOW)}")
+    page.get_by_text("About 1 paper a day", exact=True).wait_for()
+    page.get_by_label("Query", exact=True).fill("(robot")
+    page.get_by_text("This parenthesis is never closed.").wait_for()
+    page.get_by_label("Query", exact=True).fill("soup")
+    page.get_by_text("About 0 papers a day", exact=True).wait_for()
+
+    assert not wrong
     context.close()
