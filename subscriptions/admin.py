@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 
-from subscriptions import clock, consent, table
+from subscriptions import account, clock, consent, table
 from subscriptions.desk import ReadOnly
 from subscriptions.models import Consent, Notice, Subscriber, Subscription
 from subscriptions.throttle import mailbox_of
@@ -102,13 +102,7 @@ class SubscriberAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if subscriber is None or queryset.count() != 1:
             self.message_user(request, "Choose one subscriber to export.", messages.WARNING)
             return None
-        parts = {
-            "subscriber": Subscriber.objects.filter(pk=subscriber.pk),
-            "topics": subscriber.subscriptions.order_by("position", "pk"),
-            "consents": subscriber.consents.order_by("pk"),
-            "notices": subscriber.notices.order_by("pk"),
-        }
-        answer = JsonResponse({name: list(rows.values()) for name, rows in parts.items()})
+        answer = JsonResponse(account.export(subscriber))
         answer["Content-Disposition"] = 'attachment; filename="subscriber.json"'
         return answer
 

@@ -305,7 +305,7 @@ def test_support_exports_one_subscriber_and_sends_a_link(world):
     url = "/admin/subscriptions/subscriber/"
 
     found = client.post(url, {"action": "export", "_selected_action": [key]}).json()
-    assert [topic["query"] for topic in found["topics"]] == ["widgets"]
+    assert [topic["query"] for topic in found["subscriptions"]] == ["widgets"]
     client.post(url, {"action": "send_link", "_selected_action": [key]})
     assert Notice.objects.filter(subscriber_id=key, kind="manage").count() == 2
     assert set(Act.objects.filter(who="support").values_list("detail", flat=True)) == {"export", "send_link"}

@@ -1,6 +1,5 @@
 """Who gets to the desk, how, and what is written of it."""
 
-import os
 import time
 from datetime import timedelta
 
@@ -18,11 +17,12 @@ from digest.models import Act, Try
 from digest.staff import factors, gate, roles, sessions
 from subscriptions import clock
 from tests.clocks import Clock
+from tests.faults.system import NIGHTLY, record
 from tests.make import NOW
 
 LOGIN, HOME = "/admin/login/", "/admin/"
 #: Guesses in an hour.
-TRIES = 10_000 if os.environ.get("PAPERBOY_NIGHTLY") == "1" else 250
+TRIES = 10_000 if NIGHTLY else 250
 PASSWORD = "a long and quiet password"
 
 
@@ -196,6 +196,7 @@ def test_one_account_gets_ten_tries_in_fifteen_minutes_from_a_thousand_addresses
     assert 10 <= len(checked) <= 40
     for at in checked:
         assert sum(at <= other < at + timedelta(minutes=15) for other in checked) <= 10
+    record("W19, passwords", letters=TRIES)
 
 
 def test_one_address_gets_ten_tries_whatever_the_accounts(db, moment):
@@ -294,6 +295,7 @@ def test_codes_are_guessed_no_more_often_than_passwords(device, moment, monkeypa
     for at in checked:
         assert sum(at <= other < at + timedelta(minutes=15) for other in checked) <= 10
     assert Act.objects.filter(action="locked out", who="ada").exists()
+    record("W19, codes", letters=TRIES)
 
 
 def test_who_signs_in_has_their_own_slips_forgotten_and_not_those_of_others(db, moment):

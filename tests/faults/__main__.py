@@ -75,9 +75,12 @@ WORDS = {
     "W16": "reports of a hard bounce for everybody (lost: suppressed)",
     "W17": "forged bounces, auto-replies, huge mail (mails; lost: suppressed)",
     "W18": "the policy on bounces (histories; lost: judged otherwise)",
+    "W19": "guessing passwords and codes of staff (tries; lost: let through beyond ten in a quarter of an hour)",
+    "W20": "what a curator writes, on each page of the desk and the site (pages; lost: that ran)",
     "W21": "asking for what is nobody's to ask for (posts; lost: granted)",
     "W22": "a list of readers with every fault (lines; lost: suppressed or gone readers brought back)",
     "W23": "forged addresses of origin (posts; duplicated: letters beyond the limit)",
+    "W24": "database, Redis, mail server and scheduler stopped, one at a time (parts; seconds: until named)",
     "W25": "secrets in logs, admin and error pages (places; lost: found)",
 }
 
@@ -100,7 +103,8 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "figures"
         nightly = {} if "--quick" in arguments else {"PAPERBOY_NIGHTLY": "1"}
-        files = [f"tests/faults/test_{name}.py" for name in ("delivery", "messages", "web")]
+        files = [f"tests/faults/test_{name}.py" for name in ("delivery", "messages", "web", "staff")]
+        files += ["tests/digest/test_staff.py", "tests/journeys/test_staff.py"]
         command = [sys.executable, "-m", "pytest", "-q", *files]
         code = subprocess.run(
             command, env=os.environ | nightly | {"PAPERBOY_FAULTS": str(file)}, check=False

@@ -8,6 +8,7 @@ from django_otp.oath import totp
 from digest.models import Act, Edition, Placement
 from digest.staff import roles
 from tests import make
+from tests.faults.system import record
 from tests.journeys.conftest import DESKTOP, PHONE
 from tests.make import DAY
 
@@ -106,7 +107,7 @@ def test_no_word_of_a_curator_runs_anywhere(page, live_server, settings):
     sign_in(page, live_server.url)
     page.wait_for_url("**/admin/digest/edition/")
     act = Act.objects.order_by("pk").first()
-    for path in (
+    paths = (
         f"/admin/digest/edition/{edition.pk}/change/",
         "/admin/digest/placement/",
         f"/admin/digest/placement/{Placement.objects.first().pk}/change/",
@@ -119,12 +120,14 @@ def test_no_word_of_a_curator_runs_anywhere(page, live_server, settings):
         "/",
         f"/papers/date/{DAY}",
         f"/papers/{papers[0].identifier}",
-    ):
+    )
+    for path in paths:
         assert page.goto(live_server.url + path).status == 200, path
         page.wait_for_timeout(50)
         assert page.evaluate("window.hit") is None, path
         assert not page.locator("a[href^='javascript:'], [onerror], [onload]").count(), path
     assert not dialogs
+    record("W20", letters=len(paths))
 
 
 def _bytes(typed):
