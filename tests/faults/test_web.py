@@ -650,6 +650,7 @@ def test_w22_a_broken_list_brings_nobody_back_and_takes_no_memory(tmp_path):
     record("W22", letters=lines, note=f"{peak / 2**20:.1f} MB, and {little / 2**20:.1f} MB for a tenth")
 
 
+@pytest.mark.parametrize("behind", [False, True], ids=["open", "behind a proxy"])
 def test_w23_only_the_proxys_own_word_counts(client, settings, behind, quiet):
     settings.DIGEST_BEHIND_PROXY = behind
     for number in range(30):
