@@ -80,15 +80,16 @@ class Parts:
 class Rendered:
     """One paper as it stands in every letter, around its reason and the token of the link that asks what one says."""
 
-    def __init__(self, context: dict[str, Any], why: Explainer) -> None:
-        self._context, self.why = context, why
+    def __init__(self, context: dict[str, Any], why: Explainer, language: str) -> None:
+        self._context, self.why, self._language = context, why, language
         self.html = Parts("email/digest/paper.html", context, MARKS).around()
         self.text = Parts("email/digest/paper.txt", context, MARKS).around()
 
     @cached_property
     def brief(self) -> tuple[bytes, ...]:
         """For letters that grow too long."""
-        return Parts("email/digest/paper.html", {**self._context, "abstract": ""}, MARKS).around()
+        with override(self._language):
+            return Parts("email/digest/paper.html", {**self._context, "abstract": ""}, MARKS).around()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ class Press:
             "note_html": prose.markdown(self.notes.get(paper.pk, "")),
             "note_text": prose.markdown_text(self.notes.get(paper.pk, "")),
         }
-        return Rendered(context, Explainer(document, self.points.resolved))
+        return Rendered(context, Explainer(document, self.points.resolved), self.language)
 
     def _sections(
         self, row: Taken, links: Mapping[str, Pieces], *, full: int = ALL, shown: int = ALL
@@ -295,7 +296,7 @@ class Press:
         title = label or words.title
         html_start, html_between, *html_end = self.section_html if label else self.trending_html
         text_start, text_between, text_before, *text_end = self.section_text if label else self.trending_text
-        way_out = encode("/" + topics.mark(label))
+        way_out = encode("/" + topics.marks(label)[0])
         opening = self._openings[label] = Opening(
             html_start + encode(escape(title)) + html_between,
             text_start + encode(title) + text_between + encode("=" * len(title)) + text_before,
@@ -336,19 +337,19 @@ class Presses:
     """
 
     KEPT = timedelta(minutes=10)
-    MOST = 4
+    MOST = 8
 
     def __init__(self) -> None:
         self._presses: dict[tuple[int, str], tuple[datetime, Press]] = {}
 
     def of(self, row: Taken, *, now: datetime) -> Press:
         """The press of a letter."""
-        made = self._presses.get(row.press)
+        made = self._presses.pop(row.press, None)
         if made is None or not timedelta(0) <= now - made[0] < self.KEPT:
-            self._presses.pop(row.press, None)
             for oldest in list(self._presses)[: max(0, len(self._presses) - self.MOST + 1)]:
                 del self._presses[oldest]
-            made = self._presses[row.press] = now, Press(Edition.objects.get(pk=row.edition), row.language)
+            made = now, Press(Edition.objects.get(pk=row.edition), row.language)
+        self._presses[row.press] = made  # behind the others: the one longest unused is given up first
         return made[1]
 
 

@@ -1,6 +1,7 @@
 """The subscription's life: asked for, confirmed, changed, ended. Every step leaves a Consent row."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress as suppress_error
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from subscriptions.topics import Topic
 
 __all__ = [
     "CONFIRM_WITHIN", "FORGET_AFTER", "TEXT_VERSION", "Expired", "Preferences", "Topic", "Visit", "Wish", "ask_again",
-    "change", "confirm", "find", "find_all", "forget_unconfirmed", "is_barred", "pause", "request_link", "requested",
+    "change", "confirm", "find", "forget_unconfirmed", "is_barred", "pause", "request_link", "requested",
     "subscribe", "suppress", "unsubscribe", "unsubscribe_by_mail",
 ]  # fmt: skip
 
@@ -198,13 +199,11 @@ def unsubscribe(
 
 def unsubscribe_by_mail(raw: bytes, *, now: datetime) -> bool:
     """Unsubscribe whoever's link to leave is in the subject of a mail, whoever sent it. False where there is none."""
-    found = tokens.PATTERN.search(bounce.subject(raw))
-    try:
-        subscriber_id = tokens.read(found[0] if found else "", Scope.UNSUBSCRIBE, now=now)
-    except TokenError:
-        return False
-    unsubscribe(subscriber_id, now=now, visit=Visit(), detail="mail")
-    return True
+    for found in tokens.PATTERN.finditer(bounce.subject(raw)):
+        with suppress_error(TokenError):
+            unsubscribe(tokens.read(found[0], Scope.UNSUBSCRIBE, now=now), now=now, visit=Visit(), detail="mail")
+            return True
+    return False
 
 
 @transaction.atomic
@@ -231,17 +230,6 @@ def forget_unconfirmed(*, now: datetime) -> int:
 def find(email: str) -> Subscriber | None:
     """The subscriber of an address, whatever its case."""
     return Subscriber.objects.alias(lower=Lower("email")).filter(lower=Lower(Value(email))).first()
-
-
-def find_all(emails: Iterable[str]) -> list[Subscriber]:
-    """The subscribers of some addresses, as `find` finds them."""
-    lowered = {form for email in emails for form in (email.lower(), _ascii_lower(email))}
-    return list(Subscriber.objects.alias(lower=Lower("email")).filter(lower__in=lowered).order_by("pk"))
-
-
-def _ascii_lower(email: str) -> str:
-    """As SQLite's LOWER has it, which knows no other letters."""
-    return "".join(sign.lower() if sign.isascii() else sign for sign in email)
 
 
 def is_barred(subscriber: Subscriber) -> bool:

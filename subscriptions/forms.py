@@ -33,7 +33,7 @@ class TopicsField(forms.CharField):
                 gettext("There is room for %(most)s topics; these are %(count)s.")
                 % {"most": MOST_TOPICS, "count": len(topics)}
             )
-        return list({topic.name.lower(): topic for topic in topics}.values())
+        return list({topic.name.casefold(): topic for topic in topics}.values())
 
 
 def split(text: str) -> list[str]:

@@ -259,6 +259,14 @@ def one_address(address: str) -> str:
     return envelope_address(address)
 
 
+def ascii_domain(address: str) -> str:
+    """The one form of an address that may be written in two, if it has one; any other text as it is."""
+    try:
+        return envelope_address(address)
+    except Unwritable:
+        return address
+
+
 @lru_cache(maxsize=10_000)
 def _domain(domain: str) -> str:
     try:

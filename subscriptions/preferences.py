@@ -46,7 +46,7 @@ class TopicRows(BaseFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         if any(self.errors):
             return
-        names = [topic.name.lower() for topic in self.topics()]
+        names = [topic.name.casefold() for topic in self.topics()]
         for name in names:
             if names.count(name) > 1:
                 raise forms.ValidationError(

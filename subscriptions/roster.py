@@ -1,43 +1,27 @@
-"""Lists of readers as CSV: moved in with the consent that they gave elsewhere, and out again.
+"""Lists of readers, moved in with the consent that they gave elsewhere, and out again.
 
-A list is read line by line, so that its length costs no memory and a line that is broken costs nothing but itself. What
-somebody decided here beats every list: who has left, or is suppressed, stays so.
+What somebody decided here beats every list: who has left, or is suppressed, stays so.
 """
 
-import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import DatabaseError, DataError, IntegrityError, transaction
 
-from subscriptions import consent, mail, suppression, table, topics
-from subscriptions.forms import LONGEST_NAME, ZONES, TopicsField, readable
-from subscriptions.models import MOST_TOPICS, Consent, Subscriber, Subscription
-from subscriptions.records import Visit, row_of, set_status
+from subscriptions import consent, sheet, suppression, table
+from subscriptions.models import Consent, Subscriber, Subscription
+from subscriptions.records import Visit, row_of
+from subscriptions.sheet import Entry, Wrong
 from subscriptions.throttle import mailbox_of
-from subscriptions.topics import Topic
 
-COLUMNS = ("address", "topics", "cadence", "hour", "time_zone", "language", "status", "confirmed_at")
-#: What other programs call the address.
-ADDRESSES = ("address", "email", "e-mail", "email address", "e-mail address", "email_address", "mail")
-#: Bytes of a line; lines that are stored together.
-LONGEST, BATCH = 20_000, 1_000
-#: How packed files, spreadsheets and text in two-byte signs begin.
-PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"\xd0\xcf\x11\xe0", b"%PDF")
-WIDE = (b"\xff\xfe", b"\xfe\xff")
-_ZONES = frozenset(ZONES)
-_READS = frozenset({"", Subscriber.Status.ACTIVE, Subscriber.Status.PAUSED})
-
-
-class Unreadable(ValueError):
-    """A file that is no list of readers; the text says what to do."""
+#: Records that are stored together: so many, or of so many bytes.
+BATCH, BATCH_BYTES = 1_000, 2_000_000
+Status = Subscriber.Status
+#: What a list says of those who want no letters.
+_OVER = frozenset({Status.UNSUBSCRIBED, Status.SUPPRESSED})
 
 
 class Outcome(StrEnum):
@@ -49,7 +33,7 @@ class Outcome(StrEnum):
 
 
 class Told(NamedTuple):
-    """What became of a line, counted from 1; `why` says what is wrong with one that was refused."""
+    """What became of a record, by its first line; `why` says more where there is more to say."""
 
     line: int
     address: str
@@ -57,215 +41,20 @@ class Told(NamedTuple):
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    line: int
-    email: str
-    topics: tuple[Topic, ...]
-    #: Columns of Subscriber.
-    values: Mapping[str, Any]
-
-
-# In -----------------------------------------------------------------------------------------------------------------
-
-
 def take_in(
     file: BinaryIO, *, said: str, now: datetime, store: bool = True, seen: Callable[[int], object] = lambda size: None
 ) -> Iterator[Told]:
-    """Make every line a reader, who has agreed to letters as `said` says; tell of each line what became of it.
+    """Make every record a reader, who has agreed to letters as `said` says; tell of each what became of it.
 
-    Lines are stored a thousand at a time, so that an import that was cut off can be run again. `seen` hears how many
-    bytes were read. Raises Unreadable, before anything is stored, for a file that is no list.
+    Records are stored a thousand at a time, so that an import that was cut off can be run again. `seen` hears how many
+    bytes were read. Raises sheet.Unreadable, before anything is stored, for a file that is no list.
     """
-    lines = _lines(file, seen)
-    while some := list(islice(lines, BATCH)):
+    tried: set[int] = set()
+    for some in _batches(sheet.read(file, seen)):
         entries = [one for one in some if isinstance(one, Entry)]
-        with transaction.atomic():
-            outcomes = _outcomes(entries)
-            if store:
-                _store([one for one in entries if outcomes[one.line] is Outcome.ADDED], said=said, now=now)
+        told = _settle(entries, said=said, now=now) if store else _tried(entries, tried)
         for one in some:
-            yield Told(one.line, one.email, outcomes[one.line]) if isinstance(one, Entry) else one
-
-
-def _outcomes(entries: list[Entry]) -> dict[int, Outcome]:
-    """By line."""
-    suppressed = suppression.among(entry.email for entry in entries)
-    known = {one.email.lower(): one for one in consent.find_all([entry.email for entry in entries])}
-    found: dict[int, Outcome] = {}
-    for entry in entries:
-        reader = known.get(entry.email.lower())
-        if entry.values["status"] not in _READS:
-            found[entry.line] = Outcome.LEFT
-        elif entry.email.casefold() in suppressed:
-            found[entry.line] = Outcome.SUPPRESSED
-        elif reader is None:
-            found[entry.line] = Outcome.ADDED
-            known[entry.email.lower()] = Subscriber(email=entry.email, status=Subscriber.Status.ACTIVE)
-        elif reader.status == Subscriber.Status.PENDING:
-            found[entry.line] = Outcome.ADDED
-            reader.status = Subscriber.Status.ACTIVE
-        else:
-            found[entry.line] = Outcome.KNOWN if reader.status in consent.READABLE else Outcome.LEFT
-    return found
-
-
-def _store(entries: list[Entry], *, said: str, now: datetime) -> None:
-    waiting = {one.email.lower(): one for one in consent.find_all([entry.email for entry in entries])}
-    readers = [waiting.get(entry.email.lower()) or _subscriber(entry, now=now) for entry in entries]
-    Subscriber.objects.bulk_create([reader for reader in readers if reader.pk is None])
-    rows = []
-    for reader, entry in zip(readers, entries, strict=True):
-        if reader.status == Subscriber.Status.PENDING:
-            reader.confirmed_at = now
-            set_status(reader, Subscriber.Status.ACTIVE, "", now=now)
-            topics.add(reader, entry.topics, now=now)
-            continue
-        rows += [
-            Subscription(subscriber=reader, label=topic.name, query=topic.query, position=position, created_at=now)
-            for position, topic in enumerate(entry.topics)
-        ]
-    Subscription.objects.bulk_create(rows)
-    Consent.objects.bulk_create(
-        row_of(
-            reader,
-            Consent.Event.CONFIRMED,
-            now=now,
-            visit=Visit(),
-            detail=f"imported: {said}",
-            topics=[[topic.name, topic.query] for topic in entry.topics],
-            cadence=reader.cadence,
-            text_version="",
-        )
-        for reader, entry in zip(readers, entries, strict=True)
-    )
-
-
-def _subscriber(entry: Entry, *, now: datetime) -> Subscriber:
-    values = {name: value for name, value in entry.values.items() if name != "status"}
-    return Subscriber(
-        email=entry.email,
-        mailbox=mailbox_of(entry.email),
-        status=Subscriber.Status.ACTIVE,
-        status_changed_at=now,
-        created_at=now,
-        confirmed_at=now,
-        **values,
-    )
-
-
-# Lines --------------------------------------------------------------------------------------------------------------
-
-
-def _lines(file: BinaryIO, seen: Callable[[int], object]) -> Iterator[Entry | Told]:
-    head = file.readline(LONGEST)
-    if head.startswith(WIDE):
-        raise Unreadable("Save the list as CSV in UTF-8: this file has two bytes for each sign.")
-    if head.startswith(PACKED) or b"\0" in head:
-        raise Unreadable("This is no CSV. Unpack the file, or export the list as CSV.")
-    seen(len(head))
-    names, delimiter = _columns(_text(head.removeprefix(b"\xef\xbb\xbf")))
-    for number, raw in enumerate(_raw(file, seen), start=2):
-        if raw.strip():
-            yield _entry(number, raw, names, delimiter)
-
-
-def _columns(head: str) -> tuple[list[str], str]:
-    delimiter = max(",;\t", key=head.count)
-    try:
-        names = [name.strip().lower() for name in _fields(head, delimiter)]
-    except csv.Error:
-        names = []
-    names = ["address" if name in ADDRESSES else name for name in names]
-    if names.count("address") != 1:
-        raise Unreadable("The first line must name the columns, and one of them must be address, as in: address,topics")
-    return names, delimiter
-
-
-def _raw(file: BinaryIO, seen: Callable[[int], object]) -> Iterator[bytes]:
-    """Lines, each up to LONGEST bytes: of a longer one that many, and the rest is passed over."""
-    while line := file.readline(LONGEST):
-        size, rest = len(line), line
-        while len(rest) == LONGEST and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST)
-            size += len(rest)
-        seen(size)
-        yield line if size <= LONGEST else b"x" * (LONGEST + 1)
-
-
-def _text(raw: bytes) -> str:
-    """UTF-8, or the old encoding of Windows, in which every line can be read."""
-    try:
-        return raw.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace").rstrip("\r\n")
-
-
-def _fields(text: str, delimiter: str) -> list[str]:
-    return next(csv.reader([text], delimiter=delimiter, strict=True), [])
-
-
-def _entry(number: int, raw: bytes, names: list[str], delimiter: str) -> Entry | Told:
-    address = ""
-    try:
-        if len(raw) > LONGEST:
-            raise ValueError(f"The line has more than {LONGEST:,} bytes.")
-        fields = _fields(_text(raw), delimiter)
-        if len(fields) > len(names):
-            raise ValueError(f"There are {len(fields)} values for {len(names)} columns.")
-        cells = {name: _cell(field) for name, field in zip(names, fields, strict=False)}
-        address = cells["address"][:254]
-        email = mail.one_address(cells["address"])
-        return Entry(number, email, _topics(cells.get("topics", "")), _values(cells))
-    except csv.Error:
-        return Told(number, address, Outcome.REFUSED, "Its quotation marks are not closed, or stand inside a value.")
-    except (ValidationError, ValueError, mail.Unwritable) as error:
-        said = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
-        return Told(number, address, Outcome.REFUSED, said)
-
-
-def _cell(text: str) -> str:
-    """A value without the apostrophe that keeps spreadsheets from taking it for a formula."""
-    text = text.strip().replace("\0", "")
-    return text[1:] if text[:1] == "'" and text[1:2] in table.FORMULA else text
-
-
-def _topics(text: str) -> tuple[Topic, ...]:
-    """[[name, query], …] as `lines` writes them, else as people write them at sign-up."""
-    if not text.startswith(("[[", "[]")):
-        return tuple(TopicsField(required=False, max_length=LONGEST).clean(text))
-    try:
-        rows = [(str(name).strip()[:LONGEST_NAME], str(query)) for name, query in json.loads(text)]
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError("topics are written like robots, world models; or as [[name, query], …].") from error
-    found = [Topic(name, readable(query)) for name, query in rows]
-    if len(found) > MOST_TOPICS or not all(topic.name for topic in found):
-        raise ValueError(f"There are up to {MOST_TOPICS} topics, each with a name.")
-    return tuple({topic.name.lower(): topic for topic in found}.values())
-
-
-def _values(cells: Mapping[str, str]) -> dict[str, Any]:
-    """Columns of Subscriber. Raises ValueError for a value that is none."""
-    cadence = cells.get("cadence") or Subscriber.Cadence.DAILY
-    if cadence not in Subscriber.Cadence.values:
-        raise ValueError(f"cadence is one of {', '.join(Subscriber.Cadence.values)}, not {cadence[:40]!r}.")
-    zone = cells.get("time_zone") or settings.DIGEST_TIME_ZONE
-    if zone not in _ZONES:
-        raise ValueError(f"time_zone is a name like Europe/Paris, not {zone[:40]!r}.")
-    hour = cells.get("hour") or "7"
-    if hour not in _HOURS:
-        raise ValueError(f"hour is a number from 0 to 23, not {hour[:40]!r}.")
-    language = cells.get("language") or settings.LANGUAGE_CODE
-    if language not in dict(settings.LANGUAGES):
-        raise ValueError(f"language is one of {', '.join(dict(settings.LANGUAGES))}, not {language[:40]!r}.")
-    return {"cadence": cadence, "time_zone": zone, "send_hour": int(hour), "language": language,
-            "status": cells.get("status", "").lower()}  # fmt: skip
-
-
-_HOURS = frozenset(str(hour) for hour in range(24)) | {f"{hour:02}" for hour in range(10)}
-
-
-# Out ----------------------------------------------------------------------------------------------------------------
+            yield Told(one.line, one.address, Outcome.REFUSED, one.why) if isinstance(one, Wrong) else told[one.line]
 
 
 def lines(readers: Iterable[Subscriber]) -> Iterator[str]:
@@ -274,12 +63,138 @@ def lines(readers: Iterable[Subscriber]) -> Iterator[str]:
     Subscriptions are best prefetched.
     """
     writer = table.writer()
-    yield writer.writerow(COLUMNS)
+    yield writer.writerow(sheet.COLUMNS)
     for reader in readers:
-        rows = sorted(reader.subscriptions.all(), key=lambda row: (row.position, row.pk))
-        said = [[row.label, row.query] for row in rows]
-        yield writer.writerow(
-            table.cell(value)
-            for value in (reader.email, said, reader.cadence, reader.send_hour, reader.time_zone, reader.language,
-                          reader.status, reader.confirmed_at)
-        )  # fmt: skip
+        yield writer.writerow(map(table.cell, sheet.row(reader)))
+
+
+def _batches(records: Iterable[Entry | Wrong]) -> Iterator[list[Entry | Wrong]]:
+    some: list[Entry | Wrong] = []
+    size = 0
+    for one in records:
+        some.append(one)
+        size += one.size if isinstance(one, Entry) else 0
+        if len(some) == BATCH or size >= BATCH_BYTES:
+            yield some
+            some, size = [], 0
+    yield some
+
+
+def _tried(entries: list[Entry], tried: set[int]) -> dict[int, Told]:
+    """What would become of them. `tried` remembers, by hash, who would have been added."""
+    told, _ = _judged(entries)
+    for entry in entries:
+        key = hash(entry.email.lower())
+        if told[entry.line].outcome is Outcome.ADDED and key in tried:
+            told[entry.line] = Told(entry.line, entry.email, Outcome.KNOWN)
+        tried.add(key)
+    return told
+
+
+def _settle(entries: list[Entry], *, said: str, now: datetime) -> dict[int, Told]:
+    """Store a batch; where the database refuses it, because somebody signs up meanwhile, one record after the other."""
+    try:
+        with transaction.atomic():
+            return _stored(entries, said=said, now=now)
+    except (IntegrityError, DataError):
+        return {line: told for entry in entries for line, told in _alone(entry, said=said, now=now).items()}
+
+
+def _alone(entry: Entry, *, said: str, now: datetime) -> dict[int, Told]:
+    try:
+        with transaction.atomic():
+            return _stored([entry], said=said, now=now)
+    except DatabaseError as error:
+        return {entry.line: Told(entry.line, entry.email, Outcome.REFUSED, f"It cannot be stored: {error}")}
+
+
+def _judged(entries: list[Entry]) -> tuple[dict[int, Told], dict[str, Subscriber]]:
+    """What becomes of each record, by its line; and the readers there are already, by mailbox, locked."""
+    suppressed = suppression.among(entry.email for entry in entries)
+    mailboxes = {mailbox_of(entry.email) for entry in entries}
+    known: dict[str, Subscriber] = {}
+    for reader in Subscriber.objects.select_for_update().filter(mailbox__in=mailboxes).order_by("pk"):
+        best = known.setdefault(reader.mailbox, reader)
+        # Of several addresses of one mailbox, the one that ended its letters decides.
+        if best.status in consent.READABLE and reader.status not in consent.READABLE:
+            known[reader.mailbox] = reader
+    told: dict[int, Told] = {}
+    taken: set[str] = set()
+    leaving = {mailbox_of(entry.email) for entry in entries if entry.status in _OVER}
+    for entry in entries:
+        mailbox = mailbox_of(entry.email)
+        outcome, why = _outcome(entry, known.get(mailbox), is_suppressed=entry.email in suppressed)
+        if outcome is Outcome.ADDED and (mailbox in leaving or mailbox in taken):
+            outcome = Outcome.LEFT if mailbox in leaving else Outcome.KNOWN
+        taken.add(mailbox)
+        told[entry.line] = Told(entry.line, entry.email, outcome, why)
+    return told, known
+
+
+def _outcome(entry: Entry, reader: Subscriber | None, *, is_suppressed: bool) -> tuple[Outcome, str]:
+    if is_suppressed or (reader and reader.status == Status.SUPPRESSED):
+        return Outcome.SUPPRESSED, ""
+    if reader and reader.status == Status.UNSUBSCRIBED:
+        return Outcome.LEFT, ""
+    if entry.status == Status.PENDING:
+        return Outcome.REFUSED, "The list says that it has not been confirmed: let them sign up."
+    if entry.status in _OVER:
+        if reader and reader.status in consent.READABLE:
+            return Outcome.KNOWN, f"The list says {entry.status}; here it gets letters, and goes on getting them."
+        return Outcome(Outcome.LEFT if entry.status == Status.UNSUBSCRIBED else Outcome.SUPPRESSED), ""
+    return (Outcome.KNOWN, "") if reader and reader.status in consent.READABLE else (Outcome.ADDED, "")
+
+
+def _stored(entries: list[Entry], *, said: str, now: datetime) -> dict[int, Told]:
+    told, known = _judged(entries)
+    wanted = {
+        mailbox_of(entry.email): entry
+        for entry in reversed(entries)
+        if told[entry.line].outcome is Outcome.ADDED or _is_gone(entry, told[entry.line], known)
+    }
+    pairs = [(entry, _reader(entry, known.get(mailbox), now=now)) for mailbox, entry in wanted.items()]
+    waiting = [reader for _, reader in pairs if reader.pk]
+    Subscriber.objects.bulk_create([reader for _, reader in pairs if reader.pk is None])
+    for reader in waiting:
+        reader.save()
+        reader.subscriptions.all().delete()
+    Subscription.objects.bulk_create(
+        Subscription(subscriber=reader, label=topic.name, query=topic.query, position=position, created_at=now,
+                     is_muted=topic.muted, max_papers=topic.most or None)
+        for entry, reader in pairs
+        for position, topic in enumerate(entry.topics)
+    )  # fmt: skip
+    Consent.objects.bulk_create(_agreed(entry, reader, said=said, now=now) for entry, reader in pairs)
+    for entry in wanted.values():
+        if entry.status == Status.SUPPRESSED:
+            suppression.add(entry.email, suppression.Cause.BY_HAND, detail="imported", now=now)
+    return told
+
+
+def _is_gone(entry: Entry, told: Told, known: Mapping[str, Subscriber]) -> bool:
+    """Whether only the list knows that somebody wants no letters: that is worth knowing here too."""
+    is_over = told.outcome in {Outcome.LEFT, Outcome.SUPPRESSED} and entry.status in _OVER
+    return is_over and mailbox_of(entry.email) not in known
+
+
+def _reader(entry: Entry, waiting: Subscriber | None, *, now: datetime) -> Subscriber:
+    """The reader as the list has it; one who had not confirmed yet agrees by it."""
+    reader = waiting or Subscriber(created_at=now, time_zone=settings.DIGEST_TIME_ZONE)
+    for name, value in entry.values.items():
+        setattr(reader, name, value)
+    reader.email, reader.mailbox = entry.email, mailbox_of(entry.email)
+    reader.status, reader.status_reason, reader.status_changed_at = entry.status, "imported", now
+    if entry.status in consent.READABLE:
+        reader.confirmed_at = now
+    if entry.status != Status.PAUSED:
+        reader.paused_until = None
+    elif reader.paused_until is None:
+        reader.status = Status.ACTIVE
+    return reader
+
+
+def _agreed(entry: Entry, reader: Subscriber, *, said: str, now: datetime) -> Consent:
+    topics = [[topic.name, topic.query] for topic in entry.topics]
+    event = Consent.Event.CONFIRMED if entry.status in consent.READABLE else Consent.Event.UNSUBSCRIBED
+    return row_of(reader, event, now=now, visit=Visit(), detail=f"imported: {said}", topics=topics,
+                  cadence=reader.cadence, text_version="")  # fmt: skip

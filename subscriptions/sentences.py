@@ -18,6 +18,9 @@ class Sentence(str):
         made.template, made.values = template, values
         return made
 
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        return (self.template,), self.values
+
 
 def _shown(value: Any) -> Any:
     return f"{value:,}" if isinstance(value, int) else value

@@ -2,11 +2,13 @@
 
 import hashlib
 import hmac
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
 
+from subscriptions import mime
 from subscriptions.models import Suppression
 
 Cause = Suppression.Cause
@@ -28,10 +30,13 @@ def find(email: str) -> Suppression | None:
 
 
 def among(emails: Iterable[str]) -> set[str]:
-    """Those of some addresses that are on the list, case-folded."""
-    by_hash = {digest: email.strip().casefold() for email in emails for digest in _hashes(email)}
+    """Those of some addresses that are on the list."""
+    by_hash: dict[str, set[str]] = defaultdict(set)
+    for email in emails:
+        for digest in _hashes(email):
+            by_hash[digest].add(email)
     rows = Suppression.objects.filter(address_hash__in=by_hash)
-    return {by_hash[digest] for digest in rows.values_list("address_hash", flat=True)}
+    return {email for digest in rows.values_list("address_hash", flat=True) for email in by_hash[digest]}
 
 
 def lift(email: str) -> None:
@@ -46,6 +51,6 @@ def forget_words(email: str) -> None:
 
 def _hashes(email: str) -> list[str]:
     """By today's key first, then by the older ones."""
-    address = email.strip().casefold().encode()
+    address = mime.ascii_domain(email.strip().casefold()).encode()
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [hmac.new(b"paperboy suppression " + key.encode(), address, hashlib.sha256).hexdigest() for key in keys]

@@ -49,4 +49,14 @@ def cell(value: object) -> str:
         return value.isoformat(timespec="seconds")
     raw = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
     text = mime.one_line(raw)
-    return f"'{text}" if FORMULA.intersection(raw[:1] + text[:1]) else text
+    return f"'{text}" if FORMULA.intersection(raw[:1] + text[:1]) or _is_guarded(text) else text
+
+
+def plain(text: str) -> str:
+    """What was written as a cell."""
+    text = text.strip().replace("\0", "")
+    return text[1:] if _is_guarded(text) else text
+
+
+def _is_guarded(text: str) -> bool:
+    return text[:1] == "'" and text.lstrip("'")[:1] in FORMULA

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 
+from subscriptions import mime
 from subscriptions.models import Consent, Notice
 from subscriptions.records import network_of
 
@@ -28,8 +29,8 @@ GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
 def mailbox_of(email: str) -> str:
-    """The mailbox behind the spellings of an address: lower case, no +tag, and at Gmail no dots."""
-    local, _, domain = email.strip().lower().rpartition("@")
+    """The mailbox behind the spellings of an address: lower case, domain in ASCII, no +tag, and at Gmail no dots."""
+    local, _, domain = mime.ascii_domain(email.strip().lower()).rpartition("@")
     local = local.partition("+")[0]
     if domain in GMAIL:
         local, domain = local.replace(".", ""), "gmail.com"

@@ -1,10 +1,12 @@
 """A reader's topics: added, replaced, left."""
 
 import hashlib
+import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
@@ -32,9 +34,9 @@ def of(subscriber: Subscriber) -> list[Topic]:
 def replace(subscriber: Subscriber, topics: Sequence[Topic], *, now: datetime, visit: Visit) -> None:
     """Make `topics`, in this order, the subscriber's topics; names tell which of them stay the same."""
     before = of(subscriber)
-    kept = {row.label.lower(): row for row in subscriber.subscriptions.all()}
+    kept = {row.label.casefold(): row for row in subscriber.subscriptions.all()}
     for position, topic in enumerate(topics[:MOST_TOPICS]):
-        row = kept.pop(topic.name.lower(), None) or Subscription(subscriber=subscriber, created_at=now)
+        row = kept.pop(topic.name.casefold(), None) or Subscription(subscriber=subscriber, created_at=now)
         row.label, row.query, row.position = topic.name, topic.query, position
         row.is_muted, row.max_papers = topic.muted, topic.most or None
         row.save()
@@ -57,12 +59,12 @@ def append(subscriber: Subscriber, topics: Iterable[Topic], *, now: datetime, vi
 
 def add(subscriber: Subscriber, topics: Iterable[Topic], *, now: datetime) -> int:
     """Add topics; one of a name that is there already takes the new query. Returns how many found no room."""
-    known = {row.label.lower(): row for row in subscriber.subscriptions.all()}
+    known = {row.label.casefold(): row for row in subscriber.subscriptions.all()}
     last = subscriber.subscriptions.aggregate(last=Max("position"))["last"]
     position = -1 if last is None else last
     left_out = 0
     for topic in topics:
-        row = known.get(topic.name.lower())
+        row = known.get(topic.name.casefold())
         if row is None and len(known) >= MOST_TOPICS:
             left_out += 1
             continue
@@ -71,19 +73,23 @@ def add(subscriber: Subscriber, topics: Iterable[Topic], *, now: datetime) -> in
             row = Subscription(subscriber=subscriber, label=topic.name, position=position, created_at=now)
         row.query = topic.query
         row.save()
-        known[topic.name.lower()] = row
+        known[topic.name.casefold()] = row
     return left_out
 
 
-def mark(name: str) -> str:
-    """What stands for a topic in links: the same for as long as it is called so, and its name is not to be read."""
-    return hashlib.blake2b(name.lower().encode(), digest_size=8).hexdigest()
+def marks(name: str) -> list[str]:
+    """What stands for a topic in links, for as long as it is called so: by today's key first, then by the older ones.
+
+    Nobody else can tell a name from it, nor try names.
+    """
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [hmac.new(b"paperboy topic " + key.encode(), name.encode(), hashlib.sha256).hexdigest()[:16] for key in keys]
 
 
 def marked(subscriber_id: int, wanted: str) -> Subscription | None:
     """The reader's topic that a mark stands for; None once it is gone, or called something else."""
     rows = Subscription.objects.filter(subscriber=subscriber_id).order_by("pk")
-    return next((row for row in rows if mark(row.label) == wanted), None)
+    return next((row for row in rows if wanted in marks(row.label)), None)
 
 
 @transaction.atomic

@@ -147,7 +147,7 @@ def test_the_lock_files_name_no_host():
 
 @pytest.mark.parametrize(
     "start",
-    "u t confirm manage account move-from move-to link letters letters/mine feeds/mine feedback taste".split(),
+    "u confirm manage account move-from move-to link letters letters/mine feeds/mine feedback taste".split(),
 )
 def test_no_log_holds_a_token(start):
     import logging

@@ -25,7 +25,7 @@ def of(path: str, cookies: str, accepted: str) -> str:
     if path.startswith(ENGLISH):
         return settings.LANGUAGE_CODE
     chosen = parse_cookie(cookies).get(settings.LANGUAGE_COOKIE_NAME, "") if cookies else ""
-    return _negotiated(chosen[:20], accepted if len(accepted) <= LONGEST else "")
+    return _negotiated(chosen[:20].lower(), accepted if len(accepted) <= LONGEST else "")
 
 
 @lru_cache(maxsize=512)
@@ -45,19 +45,29 @@ def speak(answer: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRe
             response = answer(request)
         if not request.path_info.startswith(ENGLISH):
             patch_vary_headers(response, ["Accept-Language"])
-            response.headers.setdefault("Content-Language", language)
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                response.headers.setdefault("Content-Language", language)
         return response
 
     return middleware
+
+
+def _here(address: str) -> str:
+    """Path and query of an address, whatever its site; the front page for what is none."""
+    try:
+        back = urlsplit(address)
+    except ValueError:
+        return "/"
+    path = back.path if back.path.startswith("/") and not back.path.startswith("//") else "/"
+    return f"{path}?{back.query}" if back.query else path
 
 
 @csrf_exempt  # nobody is signed in, and another site gains nothing by what language a page is in
 @require_POST
 def choose(request: HttpRequest) -> HttpResponse:
     """Keep the language that was chosen at the foot of a page, and go back there."""
-    wanted, back = request.POST.get("language", ""), urlsplit(request.POST.get("back", ""))
-    path = back.path if back.path.startswith("/") and not back.path.startswith("//") else "/"
-    response = HttpResponseRedirect(f"{path}?{back.query}" if back.query else path)
+    wanted = request.POST.get("language", "")
+    response = HttpResponseRedirect(_here(request.POST.get("back", "")))
     if translation.check_for_language(wanted) and wanted in dict(settings.LANGUAGES):
         response.set_cookie(
             settings.LANGUAGE_COOKIE_NAME,

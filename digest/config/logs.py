@@ -4,7 +4,7 @@ import logging
 import re
 
 _TOKEN = re.compile(
-    r"(/(?:u|t|confirm|manage|account|move-from|move-to|link|letters/mine|letters|feeds/mine|feedback|taste)/)[^\s/?\"']+"
+    r"(/(?:u|confirm|manage|account|move-from|move-to|link|letters/mine|letters|feeds/mine|feedback|taste)/)[^\s/?\"']+"
 )
 
 

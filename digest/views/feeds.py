@@ -168,6 +168,7 @@ def _answer(
     )
     response = HttpResponse(syndication.written(feed, form), content_type=syndication.TYPES[form])
     response["Last-Modified"] = http_date(feed.updated_at.timestamp())
+    response["Content-Language"] = feed.language
     return response
 
 

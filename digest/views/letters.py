@@ -63,6 +63,7 @@ def letter(request: HttpRequest, token: str) -> HttpResponse:
     else:
         response = HttpResponse(decode(written.text), content_type="text/plain; charset=utf-8")
     response["Content-Security-Policy"] = POLICY
+    response["Content-Language"] = row.language
     return response
 
 

@@ -37,8 +37,7 @@ def topic(request: HttpRequest, token: str, mark: str) -> HttpResponse:
     row = topics.marked(tokens.read(token, Scope.UNSUBSCRIBE, now=clock.now()), mark)
     if request.method == "POST" and row:
         topics.leave(row.pk, now=clock.now(), visit=visit(request), **_reason(request))
-    context = {"done": request.method == "POST" or row is None, "topic": row, "leave": token,
-               "form": preferences.Leave()}  # fmt: skip
+    context = {"done": request.method == "POST", "topic": row, "leave": token, "form": preferences.Leave()}
     return render(request, "subscriptions/leave_topic.html", context)
 
 

@@ -1,6 +1,8 @@
 """Every sentence has its translation, and every page and letter says it."""
 
+import pickle
 import re
+from copy import deepcopy
 from html import unescape
 
 import pytest
@@ -16,8 +18,10 @@ from digest.letter import Press
 from digest.models import Edition, Observation
 from subscriptions import clock, consent, notices, tokens, topics
 from subscriptions.consent import Topic, Visit, Wish
+from subscriptions.languages import translated
 from subscriptions.models import Consent, Move, Notice, Subscriber
 from subscriptions.query import QueryError, parse
+from subscriptions.sentences import Sentence
 from subscriptions.tokens import Scope
 from tests import make, messages
 from tests.make import DAY, NOW
@@ -70,7 +74,8 @@ def test_what_django_reads_is_what_was_translated(language):
 @pytest.mark.parametrize(
     ("accepted", "cookie", "language"),
     [("", "", "en"), ("fr", "", "fr"), ("fr-CA,en;q=0.5", "", "fr"), ("de,fr;q=0.5", "", "fr"), ("de", "", "en"),
-     ("en", "fr", "fr"), ("fr", "en", "en"), ("fr", "xx", "fr"), ("fr", "../../etc", "fr"), ("f" * 4000, "", "en")],
+     ("en", "fr", "fr"), ("fr", "en", "en"), ("en", "FR", "fr"), ("fr", "xx", "fr"), ("fr", "../../etc", "fr"),
+      ("f" * 4000, "", "en")],
 )  # fmt: skip
 def test_a_page_is_in_the_language_that_was_chosen_or_that_the_browser_would_rather_have(accepted, cookie, language):
     client = Client(headers={"accept-language": accepted})
@@ -98,7 +103,8 @@ def test_programs_and_staff_are_answered_in_english(path):
     ("wanted", "back", "leads"),
     [("fr", "/papers?q=robot", "/papers?q=robot"), ("fr", "https://evil.example/x", "/x"),
      ("fr", "//evil.example", "/"), ("fr", "/\\evil.example", None),
-     ("fr", "", "/"), ("xx", "/", "/"), ("", "/", "/"), ("fr", "javascript:1", "/")],
+     ("fr", "", "/"), ("xx", "/", "/"), ("", "/", "/"), ("fr", "javascript:1", "/"), ("fr", "//[", "/"),
+     ("fr", "http://[::1/x", "/")],
 )  # fmt: skip
 def test_the_language_is_chosen_at_the_foot_of_a_page(wanted, back, leads):
     client = Client(enforce_csrf_checks=True)
@@ -203,7 +209,7 @@ def test_no_page_says_anything_that_is_not_translated(marked):
             "/subscribe/embed", "/subscribe/form", "/subscribe/form?sent", "/subscribe/check-inbox",
             f"/confirm/{confirm}", "/confirm/x", f"/manage/{session}", f"/manage/{token[Scope.MANAGE]}",
             f"/account/{account}", f"/link/{token[Scope.LINK]}", f"/u/{token[Scope.UNSUBSCRIBE]}",
-            f"/u/{token[Scope.UNSUBSCRIBE]}/{topics.mark('Ρρ')}",
+            f"/u/{token[Scope.UNSUBSCRIBE]}/{topics.marks('Ρρ')[0]}",
             f"/move-from/{tokens.issue(Scope.MOVE_FROM, move.pk, now=NOW)}",
             f"/move-to/{tokens.issue(Scope.MOVE_TO, move.pk, now=NOW)}",
             f"/letters/mine/{session}", f"/taste/{session}",
@@ -340,3 +346,43 @@ def test_a_program_hears_in_english_what_a_page_says_in_french(client):
 def test_a_sentence_is_english_where_no_language_is_known():
     with translation.override("fr"), pytest.raises(QueryError, match="A query may have 2,000 characters"):
         parse("x" * 2001)
+
+
+@pytest.mark.django_db
+def test_a_letter_that_is_too_long_is_short_in_its_own_language():
+    many = [
+        make.paper(f"Robot {number} {'x' * 300}", abstract="robot " * 300, votes=9, comments=3) for number in range(90)
+    ]
+    edition = make.edition(many)
+    make.subscriber(topics=["robot"], max_papers=100, language="fr")
+    queue(now=NOW, today=DAY)
+    (row,) = ledger.waiting(ledger.claim("w", now=NOW), now=NOW)
+    press = Press(edition, "fr")
+    press.prepare([row.sections])
+
+    html = read(press.write(row).as_bytes(now=NOW)).html
+
+    assert html.count("Donner votre avis") > 30
+    assert "More or less" not in html
+    assert re.search(r"et \d+ de plus sur la page web du jour", html)
+
+
+@pytest.mark.django_db
+def test_what_is_in_a_readers_language_says_so(client):
+    make.edition([make.paper("Robots")])
+    reader = make.subscriber(topics=["robot"], language="fr")
+    feed = client.get(f"/feeds/mine/{tokens.issue(Scope.FEED, reader.pk, now=NOW)}.atom")
+    queue(now=NOW, today=DAY)
+    page = client.get(f"/letters/{tokens.issue(Scope.LETTER, reader.deliveries.get().pk, now=NOW)}")
+
+    assert (feed["Content-Language"], page["Content-Language"]) == ("fr", "fr")
+    assert "dans le titre" in feed.content.decode()
+    assert "dans le titre" in page.content.decode()
+    assert "Content-Language" not in client.get("/robots.txt", **FRENCH)
+
+
+def test_a_sentence_is_the_same_after_a_copy():
+    sentence = Sentence("%(count)s of %(what)s", count=1200, what="100%s")
+    for copy in (pickle.loads(pickle.dumps(sentence)), deepcopy(sentence)):
+        assert (copy, copy.template, copy.values) == (sentence, sentence.template, sentence.values)
+    assert translated(sentence) == sentence == "1,200 of 100%s"

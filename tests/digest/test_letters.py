@@ -12,7 +12,7 @@ from digest import names
 from digest.deliveries import ledger
 from digest.deliveries.queue import queue
 from digest.explain import Explainer
-from digest.letter import HTML_BYTES, Press
+from digest.letter import HTML_BYTES, Press, Presses
 from digest.models import Edition
 from digest.names import delivery_of, name_of
 from digest.reasons import reasons
@@ -216,3 +216,22 @@ def test_each_topic_ends_with_a_link_that_leaves_it_and_the_trending_papers_have
     assert "Leave the topic “Soup”?" in client.get(path).content.decode()
     client.post(path)
     assert [row.label for row in reader.subscriptions.all()] == ["Robots & <arms>"]
+
+
+# Presses ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_presses_are_kept_by_edition_and_language_and_the_one_longest_unused_is_given_up():
+    edition = make.edition([make.paper("Robots")])
+    make.subscriber(topics=["robot"])
+    queue(now=NOW, today=DAY)
+    _, (row,) = press(edition)
+    presses = Presses()
+    made = {language: presses.of(row._replace(language=language), now=NOW) for language in "abcdefgh"}
+
+    assert presses.of(row._replace(language="a"), now=NOW) is made["a"]
+    presses.of(row._replace(language="i"), now=NOW)
+    assert presses.of(row._replace(language="a"), now=NOW) is made["a"]
+    assert presses.of(row._replace(language="b"), now=NOW) is not made["b"]
+    assert presses.of(row._replace(language="a"), now=NOW + Presses.KEPT) is not made["a"]

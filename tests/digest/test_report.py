@@ -390,7 +390,9 @@ def way_out():
     return token
 
 
-@pytest.mark.parametrize("around", ["{}", "Re: {}", "AW:  {}", "=?utf-8?q?{}?=", "unsubscribe {}", "\r\n {}"])
+@pytest.mark.parametrize(
+    "around", ["{}", "Re: {}", "AW:  {}", "=?utf-8?q?{}?=", "unsubscribe {}", "\r\n {}", f"1.1.{'x' * 43} {{}}"]
+)
 def test_mail_with_a_letters_token_as_its_subject_unsubscribes(leaving, maildir, capsys, around):
     token = way_out()
     for name in ("1", "2"):

@@ -1,13 +1,14 @@
 import sys
 from argparse import ArgumentParser
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from subscriptions import clock, roster
+from subscriptions import clock, roster, sheet
 from subscriptions.models import Subscriber
 from subscriptions.roster import Outcome
 
@@ -18,7 +19,8 @@ CHUNK = 2_000
 class Command(BaseCommand):
     help = (
         "Move lists of readers in and out as CSV. The first line names the columns: address, and if you like topics, "
-        "cadence, hour, time_zone, language. Who has left or is suppressed here stays so."
+        "cadence, hour, time_zone, language and others that an export has. Who has left or is suppressed here stays "
+        "so; who had everything erased is not known any more, and must be struck from old lists."
     )
     requires_migrations_checks = True
 
@@ -58,8 +60,8 @@ class Command(BaseCommand):
             for told in roster.take_in(file, said=said, now=clock.now(), store=store, seen=bar.update):
                 counts[told.outcome] += 1
                 if told.outcome is not Outcome.ADDED:
-                    self.stdout.write(f"line {told.line}: {told.address}: {told.why or told.outcome}")
-        except roster.Unreadable as error:
+                    self.stdout.write(_printable(f"line {told.line}: {told.address}: {told.why or told.outcome}"))
+        except sheet.Unreadable as error:
             raise CommandError(str(error)) from error
         return counts
 
@@ -67,8 +69,14 @@ class Command(BaseCommand):
         readers = Subscriber.objects.order_by("pk").prefetch_related("subscriptions").iterator(chunk_size=CHUNK)
         lines = roster.lines(readers)
         if str(path) == "-":
-            sys.stdout.writelines(lines)
+            with suppress(BrokenPipeError):  # whoever reads it has seen enough
+                sys.stdout.writelines(lines)
             return
         with path.open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
         self.stdout.write(f"{Subscriber.objects.count():,} readers written to {path}.")
+
+
+def _printable(text: str) -> str:
+    """A list may hold anything, and a terminal obeys much."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
