@@ -8,19 +8,18 @@ joined, with its reasons, labels and links in between.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import cached_property, lru_cache
+from datetime import datetime, timedelta
+from functools import cached_property
 from html import escape
 from secrets import token_hex
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.formats import date_format
-from django.utils.translation import gettext, ngettext, override
+from django.utils.translation import gettext, override
 
-from digest import prose
+from digest import phrases, prose
 from digest.documents import Points, documents
 from digest.explain import Encoded, Explainer
 from digest.models import Edition, Paper, Placement
@@ -38,7 +37,6 @@ HTML_BYTES = 90_000
 INTRO_BYTES, INTRO_CHARACTERS = 30_000, 2_000
 ABSTRACT_CHARACTERS = 700
 AUTHORS_SHOWN = 4
-SUBJECT_CHARACTERS = 78
 #: More papers than a letter has.
 ALL = 10**9
 #: Reasons and names of topics that a press keeps, some 25 MB; of a hundred thousand letters most share theirs.
@@ -175,12 +173,12 @@ class Press:
         unsubscribe = self.unsubscribe_link.token(row.subscriber, now=row.created_at)
         manage = self.manage_link.token(row.subscriber, now=row.created_at)
         letter = self.letter_link.token(row.delivery, now=row.created_at)
-        name, line = name_of(row.delivery), summary(row)
+        name, line = name_of(row.delivery), phrases.summary(row)
         links: dict[str, Pieces] = {
             "unsubscribe_url": (self.unsubscribe_link.encoded(unsubscribe),),
             "link_url": (self.manage_link.encoded(manage),),
             "letter_url": (self.letter_link.encoded(letter),),
-            "day": (_day(row.day, self.language),),
+            "day": (phrases.heading(row.day, self.language),),
             "summary": (encode(line),),
         }
         html, text = self._sections(row, links)
@@ -195,7 +193,7 @@ class Press:
                 html = self._shorter(row, links)
         return mail.Letter(
             to=row.email,
-            subject=subject(row),
+            subject=phrases.subject(row),
             text=text,
             html=html,
             headers={
@@ -292,7 +290,7 @@ class Press:
     def _opening(self, label: str) -> Opening:
         if len(self._openings) > OPENINGS_KEPT:
             self._openings.clear()
-        words = _words(self.language)
+        words = phrases.words(self.language)
         title = label or words.title
         html_start, html_between, *html_end = self.section_html if label else self.trending_html
         text_start, text_between, text_before, *text_end = self.section_text if label else self.trending_text
@@ -373,28 +371,6 @@ def headers(edition: Edition) -> tuple[tuple[str, str], ...]:
     )
 
 
-def subject(row: Taken) -> str:
-    """Count and date first, then topics while there is room: "7 papers for Tue 2 June: robots, tiny models"."""
-    start = _start(row.papers_count, row.day, row.language)
-    labels = [mail.one_line(label) for label, _, _ in row.sections if label] or [_words(row.language).subject]
-    shown = ""
-    for label in labels:
-        longer = f"{shown}, {label}" if shown else f"{_words(row.language).colon} {label}"
-        if len(start) + len(longer) > SUBJECT_CHARACTERS:
-            break
-        shown = longer
-    return start + shown
-
-
-def summary(row: Taken) -> str:
-    """The line that mail programs show beside the subject."""
-    said, nothing = _summary(row.papers_count, row.language)
-    if not row.sections:
-        return nothing
-    trending = _words(row.language).counted
-    return said + ", ".join([f"{len(papers)} {label or trending}" for label, _, papers in row.sections])
-
-
 def authors_line(paper: Paper) -> str:
     names = paper.visible_authors
     more = len(names) - AUTHORS_SHOWN
@@ -407,48 +383,3 @@ def shorten(text: str, most: int) -> str:
     """Cut at the end of a word."""
     text = " ".join(text.split())
     return text if len(text) <= most else text[:most].rsplit(" ", 1)[0].rstrip(",;:. ") + " …"
-
-
-# Words of a letter in its language, which is not the one that is active: a change for each letter takes longer than the
-# rest of it. There are few of them, and they are kept.
-
-
-@lru_cache(maxsize=64)
-def _day(day: date, language: str) -> bytes:
-    with override(language):
-        return encode(date_format(day, gettext("l, j F Y")))
-
-
-class _Words(NamedTuple):
-    """Of the trending papers: what stands over the section, in the subject, and beside its number. And a colon."""
-
-    title: str
-    subject: str
-    counted: str
-    colon: str
-
-
-@lru_cache(maxsize=8)
-def _words(language: str) -> _Words:
-    with override(language):
-        return _Words(gettext("Trending today"), gettext("trending today"), gettext("trending"), gettext(":"))
-
-
-@lru_cache(maxsize=1_000)
-def _start(count: int, day: date, language: str) -> str:
-    with override(language):
-        said = {"papers": _papers(count), "day": date_format(day, gettext("D j F"))}
-        return gettext("%(papers)s for %(day)s") % said
-
-
-@lru_cache(maxsize=1_000)
-def _summary(count: int, language: str) -> tuple[str, str]:
-    """What begins it, and what is all where there is nothing."""
-    with override(language):
-        return gettext("%(papers)s: ") % {"papers": _papers(count)}, gettext("No paper matched your topics.")
-
-
-def _papers(count: int) -> str:
-    if not count:
-        return gettext("No papers")
-    return ngettext("%(count)s paper", "%(count)s papers", count) % {"count": count}

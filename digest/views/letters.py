@@ -9,8 +9,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from digest.letter import Press, subject
+from digest.letter import Press
 from digest.models import Delivery, Edition
+from digest.phrases import subject
 from digest.taken import COLUMNS, Taken
 from digest.views.page import Missing, View, page, part
 from subscriptions import clock, tokens

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import translation
 from django.utils.translation import trans_real
 
-from digest import letter
+from digest import phrases
 from digest.deliveries import ledger
 from digest.deliveries.queue import queue
 from digest.letter import Press
@@ -142,7 +142,7 @@ def marked(monkeypatch):
 
         return saying
 
-    kept = [value for value in vars(letter).values() if hasattr(value, "cache_clear")]
+    kept = [value for value in vars(phrases).values() if hasattr(value, "cache_clear")]
     for words in kept:
         words.cache_clear()
     for kind in ("gettext", "ngettext", "pgettext", "npgettext"):
