@@ -82,7 +82,8 @@ def _batches(records: Iterable[Entry | Wrong]) -> Iterator[list[Entry | Wrong]]:
 
 def _tried(entries: list[Entry], tried: set[int]) -> dict[int, Told]:
     """What would become of them. `tried` remembers, by hash, who would have been added."""
-    told, _ = _judged(entries)
+    with transaction.atomic():
+        told, _ = _judged(entries)
     for entry in entries:
         key = hash(entry.email.lower())
         if told[entry.line].outcome is Outcome.ADDED and key in tried:
@@ -114,10 +115,8 @@ def _judged(entries: list[Entry]) -> tuple[dict[int, Told], dict[str, Subscriber
     mailboxes = {mailbox_of(entry.email) for entry in entries}
     known: dict[str, Subscriber] = {}
     for reader in Subscriber.objects.select_for_update().filter(mailbox__in=mailboxes).order_by("pk"):
-        best = known.setdefault(reader.mailbox, reader)
-        # Of several addresses of one mailbox, the one that ended its letters decides.
-        if best.status in consent.READABLE and reader.status not in consent.READABLE:
-            known[reader.mailbox] = reader
+        # Of several addresses of one mailbox, one that ended its letters decides, then one that gets them.
+        known[reader.mailbox] = max(known.get(reader.mailbox, reader), reader, key=_weight)
     told: dict[int, Told] = {}
     taken: set[str] = set()
     leaving = {mailbox_of(entry.email) for entry in entries if entry.status in _OVER}
@@ -129,6 +128,10 @@ def _judged(entries: list[Entry]) -> tuple[dict[int, Told], dict[str, Subscriber
         taken.add(mailbox)
         told[entry.line] = Told(entry.line, entry.email, outcome, why)
     return told, known
+
+
+def _weight(reader: Subscriber) -> int:
+    return 2 if reader.status in _OVER else int(reader.status in consent.READABLE)
 
 
 def _outcome(entry: Entry, reader: Subscriber | None, *, is_suppressed: bool) -> tuple[Outcome, str]:

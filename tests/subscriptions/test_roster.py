@@ -107,6 +107,7 @@ def test_no_list_overrules_a_reader():
     make.subscriber("paused@example.net", status="paused")
     make.subscriber("gone@bücher.example", status="unsubscribed")
     make.subscriber("l.eft@gmail.com", status="unsubscribed")
+    make.subscriber("paused+x@example.net", status="pending", confirmed_at=None)
     suppression.add("never@example.net", "bounced", detail="", now=NOW)
     suppression.add("bad@bücher.example", "complained", detail="", now=NOW)
     make.subscriber("worse@example.net", status="suppressed")
@@ -132,7 +133,8 @@ def test_no_list_overrules_a_reader():
     assert dict(Subscriber.objects.values_list("email", "status")) == {
         "left@example.net": "unsubscribed", "Known@example.net": "active", "waits@example.net": "active",
         "paused@example.net": "paused", "worse@example.net": "suppressed", "new@example.net": "active",
-        "gone@bücher.example": "unsubscribed", "l.eft@gmail.com": "unsubscribed", "never2@example.net": "unsubscribed",
+        "paused+x@example.net": "pending", "gone@bücher.example": "unsubscribed",
+        "l.eft@gmail.com": "unsubscribed", "never2@example.net": "unsubscribed",
         "twice@example.net": "unsubscribed",
     }  # fmt: skip
     assert of(Subscriber.objects.get(email="Known@example.net")) == [Topic("soup", "soup")]
@@ -223,6 +225,7 @@ def test_an_import_that_was_cut_off_can_be_run_again():
     assert Subscriber.objects.count() == Consent.objects.count() == 2_500
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_dry_run_stores_nothing(tmp_path, capsys):
     (tmp_path / "list.csv").write_text("address\na@example.net\nnonsense\n")
 
