@@ -196,7 +196,7 @@ def test_one_account_gets_ten_tries_in_fifteen_minutes_from_a_thousand_addresses
     assert 10 <= len(checked) <= 40
     for at in checked:
         assert sum(at <= other < at + timedelta(minutes=15) for other in checked) <= 10
-    record("W19, passwords", letters=TRIES)
+    record("W19", letters=TRIES)
 
 
 def test_one_address_gets_ten_tries_whatever_the_accounts(db, moment):
@@ -295,7 +295,7 @@ def test_codes_are_guessed_no_more_often_than_passwords(device, moment, monkeypa
     for at in checked:
         assert sum(at <= other < at + timedelta(minutes=15) for other in checked) <= 10
     assert Act.objects.filter(action="locked out", who="ada").exists()
-    record("W19, codes", letters=TRIES)
+    record("W19", letters=TRIES)
 
 
 def test_who_signs_in_has_their_own_slips_forgotten_and_not_those_of_others(db, moment):
