@@ -85,7 +85,7 @@ def test_a_subscription_from_its_first_day_to_its_last(reader, moment):
     assert "paused until 20 June 2026" in reader.sees("Your subscription").inner_text("main")
     page.locator("summary", has_text="a list or a library").click()
     page.get_by_label("Or its text").fill("@misc{a, title={T}, keywords={soup, (}}")
-    reader.press("Read it")
+    reader.press("Read the file")
     assert reader.sees("Topics from a list").get_by_label("These topics").input_value().split("\n")[0] == "soup"
     reader.press("Add these topics")
     reader.sees("Your subscription")
