@@ -63,7 +63,7 @@ def of_leaf(leaf: Leaf, paper: Document) -> Reason | None:
     if not holds(leaf, paper):
         return None
     if isinstance(leaf, Label):
-        return Reason(_of_label(leaf, paper))
+        return Reason(_of_label(leaf.field, leaf.value if leaf.field == "has" else _spelled(leaf, paper)))
     if isinstance(leaf, Near):
         other = leaf.value if leaf.field == "like" else _quoted(leaf.value)
         return Reason(Sentence("close in meaning"), Sentence("to %(other)s", other=other))
@@ -85,11 +85,11 @@ def _spelled(label: Label, paper: Document) -> str:
     return next(exact, None) or next(inside, None) or label.value
 
 
-def _of_label(leaf: Label, paper: Document) -> Sentence:
-    if leaf.field == "has":
-        return PROPERTY_NAMES[leaf.value]
-    name = _spelled(leaf, paper)
-    match leaf.field:
+@lru_cache(maxsize=10_000)
+def _of_label(field: str, name: str) -> Sentence:
+    match field:
+        case "has":
+            return PROPERTY_NAMES[name]
         case "cat":
             return Sentence("category %(name)s", name=name)
         case "source":
@@ -97,6 +97,7 @@ def _of_label(leaf: Label, paper: Document) -> Sentence:
     return Sentence("id %(name)s", name=name)
 
 
+@lru_cache(maxsize=10_000)
 def _of_number(field: str, count: int) -> Sentence:
     one = {"votes": Sentence("1 vote"), "stars": Sentence("1 star"), "comments": Sentence("1 comment")}
     if count == 1:
