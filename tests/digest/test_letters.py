@@ -211,6 +211,7 @@ def test_each_topic_ends_with_a_link_that_leaves_it_and_the_trending_papers_have
     found = re.findall(r"Leave this topic: (\S+)", letter.text)
     assert found == re.findall(r'href="([^"]*)"[^>]*>Leave this topic', letter.html)
     assert len(found) == 2
+    assert letter.html.count("<a ") == letter.html.count('target="_blank"')  # letters are shown in frames
     assert letter.text.index("Soup\n====") < letter.text.index(found[1]) < letter.text.index("Trending today")
     path = found[1].partition("example.org")[2]
     assert "Leave the topic “Soup”?" in client.get(path).content.decode()
