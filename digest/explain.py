@@ -11,8 +11,8 @@ from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
+from digest.cards import worded
 from digest.reasons import LEFT_OUT, MOST, Reason, of_leaf
-from subscriptions.languages import translated
 from subscriptions.mail import encode
 from subscriptions.query import And, Document, Not, Or, Query, QueryError, parse
 from subscriptions.query.tree import Leaf
@@ -57,10 +57,10 @@ class Explainer:
     def _encode(self, reason: Reason) -> Encoded:
         both = self._reasons.get(reason)
         if both is None:
-            what, where = translated(reason.what), translated(reason.where)
+            said = worded(reason)
             plain = reason in (_TRENDING, _NO_MORE)
-            html = escape(what) if plain else f"<strong>{escape(what)}</strong> {escape(where)}".rstrip()
-            both = self._reasons[reason] = Encoded(encode(html), encode(f"{what} {where}".rstrip()))
+            html = escape(said.what) if plain else f"<strong>{escape(said.what)}</strong> {escape(said.where)}".rstrip()
+            both = self._reasons[reason] = Encoded(encode(html), encode(str(said)))
         return both
 
     def _why(self, query: Query) -> list[Reason] | None:

@@ -24,6 +24,7 @@ PROPERTY_NAMES = {
     "summary": Sentence("with summary"),
     "thumbnail": Sentence("with thumbnail"),
 }
+ONE = {"votes": Sentence("1 vote"), "stars": Sentence("1 star"), "comments": Sentence("1 comment")}
 #: Reasons after these say little more, and the line is to be read at a glance.
 MOST = 4
 #: Characters of a text that a topic is about.
@@ -99,9 +100,8 @@ def _of_label(field: str, name: str) -> Sentence:
 
 @lru_cache(maxsize=10_000)
 def _of_number(field: str, count: int) -> Sentence:
-    one = {"votes": Sentence("1 vote"), "stars": Sentence("1 star"), "comments": Sentence("1 comment")}
     if count == 1:
-        return one[field]
+        return ONE[field]
     match field:
         case "votes":
             return Sentence("%(count)s votes", count=count)

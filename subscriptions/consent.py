@@ -1,7 +1,6 @@
 """The subscription's life: asked for, confirmed, changed, ended. Every step leaves a Consent row."""
 
 from collections.abc import Mapping
-from contextlib import suppress as suppress_error
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -200,9 +199,12 @@ def unsubscribe(
 def unsubscribe_by_mail(raw: bytes, *, now: datetime) -> bool:
     """Unsubscribe whoever's link to leave is in the subject of a mail, whoever sent it. False where there is none."""
     for found in tokens.PATTERN.finditer(bounce.subject(raw)):
-        with suppress_error(TokenError):
-            unsubscribe(tokens.read(found[0], Scope.UNSUBSCRIBE, now=now), now=now, visit=Visit(), detail="mail")
-            return True
+        try:
+            subscriber_id = tokens.read(found[0], Scope.UNSUBSCRIBE, now=now)
+        except TokenError:
+            continue
+        unsubscribe(subscriber_id, now=now, visit=Visit(), detail="mail")
+        return True
     return False
 
 

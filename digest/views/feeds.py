@@ -19,7 +19,7 @@ from digest.documents import documents, resolved
 from digest.models import Paper
 from digest.reasons import reasons
 from digest.syndication import Entry, Feed
-from digest.views.page import Missing, address, page
+from digest.views.page import Missing, address, asked, page
 from subscriptions import clock, tokens
 from subscriptions.forms import hint
 from subscriptions.languages import translated
@@ -67,7 +67,7 @@ def _trending(request: HttpRequest, form: str) -> HttpResponse:
 
 def _found(request: HttpRequest, form: str) -> HttpResponse:
     """What a topic `?q=` means, the newest first."""
-    text = request.GET.get("q", "").replace("\x00", "").strip()
+    text = asked(request)
     try:
         parse(text)
         results = search.find(text, mode="words", sort="newest", most=MOST)

@@ -44,15 +44,20 @@ def page(view: View) -> View:
 
 def part(request: HttpRequest, rows: Any, per_page: int = PER_PAGE) -> Page[Any]:
     """The page of rows that `?p=` names, the first where it names none. Raises Missing for one that is not there."""
-    asked = request.GET.get("p") or "1"
+    said = request.GET.get("p") or "1"
     paginator = Paginator(rows, per_page)
-    wanted = int(asked) if re.fullmatch(r"[1-9]\d{0,6}", asked, re.ASCII) else 0
+    wanted = int(said) if re.fullmatch(r"[1-9]\d{0,6}", said, re.ASCII) else 0
     if wanted not in paginator.page_range:
         raise Missing(
             gettext("There is no page “%(asked)s” here: pages go from 1 to %(last)s.")
-            % {"asked": asked[:20], "last": number(paginator.num_pages)}
+            % {"asked": said[:20], "last": number(paginator.num_pages)}
         )
     return paginator.page(wanted)
+
+
+def asked(request: HttpRequest) -> str:
+    """What `?q=` asks for."""
+    return request.GET.get("q", "").replace("\x00", "").strip()
 
 
 def papers(count: int) -> str:

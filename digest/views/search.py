@@ -17,7 +17,7 @@ from digest.models import Source
 from digest.search import Found, Results, Tier
 from digest.sources.identifiers import arxiv_id
 from digest.views import days
-from digest.views.page import Missing, address, as_topic, canonical, page, part, sign_up, told
+from digest.views.page import Missing, address, as_topic, asked, canonical, page, part, sign_up, told
 from subscriptions import clock
 from subscriptions.languages import number, translated
 from subscriptions.query import QueryError
@@ -40,7 +40,7 @@ def papers(request: HttpRequest) -> HttpResponse:
 
 def _results(request: HttpRequest) -> HttpResponse:
     """The papers that `?q=` finds; what is chosen beside it is written into it first."""
-    text = request.GET["q"].replace("\x00", "").strip()
+    text = asked(request)
     mode, sort = _choice(request, "mode", MODES), _choice(request, "sort", SORTS)
     path = reverse("papers")
     said: dict[str, Any] = {"mode": mode if mode != "both" else None, "sort": sort if sort != "relevance" else None}

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from digest import archive, cards, keeping, plots, search, suggestions
 from digest.preview import DAYS
 from digest.preview import preview as preview_of
-from digest.views.page import address, as_topic, page, sign_up, told
+from digest.views.page import address, as_topic, asked, page, sign_up, told
 from subscriptions import clock
 from subscriptions.languages import number, translated
 from subscriptions.query import QueryError
@@ -26,7 +26,7 @@ LONGEST_TYPED = 60
 @keeping.kept(60)
 def preview(request: HttpRequest) -> HttpResponse:
     """What the topic `?q=` would have found on each of the last days."""
-    text = request.GET.get("q", "").replace("\x00", "").strip()
+    text = asked(request)
     context: dict[str, object] = {"q": text, "days": DAYS, "title": gettext("What a topic would have found"),
                                   "today": clock.today()}  # fmt: skip
     try:
@@ -53,7 +53,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 def rate(request: HttpRequest) -> HttpResponse:
     """About how much the topic `?q=` would have found, or what is wrong with it, in words as JSON."""
     try:
-        query = search.understood(request.GET.get("q", "").replace("\x00", "").strip())
+        query = search.understood(asked(request))
     except QueryError as error:
         return JsonResponse({"said": translated(error.message)}, status=HTTPStatus.BAD_REQUEST)
     found = preview_of(query, today=clock.today())
